@@ -1,0 +1,131 @@
+"""Ratios of medians of alternating runs, each stack in a process of its own at one thread."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from curriculum import performance
+
+ROOT = Path(__file__).resolve().parents[1]
+RUN_SECONDS = 0.15  # of one run: long against the clock's resolution, short against drifts of the processor's
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison. A ratio below 1 means that the reference stack is faster."""
+
+    workload: str
+    title: str
+    against: str  # pytorch | hips | hand
+    goal: float  # what it should be
+    gate: float  # what it must not exceed
+
+
+ROWS = (
+    Row("graph", "an operation of the graph, forward + backward, 4x4", "pytorch", 0.60, 0.80),
+    Row("graph", "an operation of the graph, forward + backward, 4x4", "hips", 0.20, 0.30),
+    Row("mlp_step", "MLP 784-256-128-10, step with Adam, batch 128", "pytorch", 0.75, 1.00),
+    Row("mlp_pass", "MLP 784-256-128-10, forward + backward", "hand", 1.08, 1.15),
+    Row("double_backward", "double backward, gradient penalty, batch 128", "pytorch", 0.85, 1.10),
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was measured for one row: medians in seconds; ``theirs`` is None without the yardstick."""
+
+    workload: str
+    title: str
+    against: str
+    goal: float
+    gate: float
+    ours: float
+    theirs: float | None
+    low: float | None  # quartiles of the ratios of neighbouring runs
+    high: float | None
+
+    @property
+    def ratio(self) -> float | None:
+        return None if self.theirs is None else self.ours / self.theirs
+
+
+class Server:
+    """A stack that runs a workload when asked and says how long it took."""
+
+    def __init__(self, stack: str, python: str = sys.executable):
+        command = [python, str(ROOT / "benchmarks" / "server.py"), str(ROOT), stack]
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=performance.blas_environment(1),
+        )
+        self.version = self._read()
+
+    def time(self, workload: str, repeats: int = 1) -> float:
+        """Seconds of one run, the mean of ``repeats``."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{workload} {repeats}\n")
+        self._process.stdin.flush()
+        return float(self._read())
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _read(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline().strip()
+        if not line:
+            raise RuntimeError(f"a benchmark process ended with exit code {self._process.wait()}")
+        return line
+
+
+def yardstick_python(module: str) -> str | None:
+    """An interpreter that has ``module``: ``BENCH_TORCH_PYTHON``, else this one; None if neither has."""
+    for python in filter(None, (os.environ.get("BENCH_TORCH_PYTHON"), sys.executable)):
+        probe = f"import importlib.util, sys; sys.exit(importlib.util.find_spec('{module}') is None)"
+        try:
+            if subprocess.run([python, "-c", probe], capture_output=True).returncode == 0:
+                return python
+        except OSError:
+            continue
+    return None
+
+
+def open_servers(stacks: Iterable[str]) -> dict[str, Server]:
+    """A server for each stack that is installed."""
+    needs = {"pytorch": "torch", "hips": "autograd"}
+    servers = {}
+    for stack in stacks:
+        python = yardstick_python(needs[stack]) if stack in needs else sys.executable
+        if python is not None:
+            servers[stack] = Server(stack, python)
+    return servers
+
+
+def compare(row: Row, ours: Server, theirs: Server | None, rounds: int) -> Comparison:
+    """Run both sides in turn, ``rounds`` times each."""
+    servers = [ours] if theirs is None else [ours, theirs]
+    repeats = []
+    for server in servers:
+        for _ in range(3):  # caches, allocators and lazy imports
+            once = server.time(row.workload)
+        repeats.append(max(1, round(RUN_SECONDS / once)))
+    times = [
+        [server.time(row.workload, n) for server, n in zip(servers, repeats, strict=True)]
+        for _ in range(rounds)
+    ]
+    medians = [statistics.median(column) for column in zip(*times, strict=True)]
+    low = high = None
+    if theirs is not None:
+        low, _, high = statistics.quantiles([a / b for a, b in times], n=4)
+    return Comparison(**vars(row), ours=medians[0], theirs=medians[1] if theirs else None, low=low, high=high)

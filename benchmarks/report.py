@@ -1,0 +1,77 @@
+"""The figures as a table on the screen, as ``results.json`` and as ``README.md``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.table import Table
+
+from benchmarks import sizes
+from benchmarks.measure import Comparison
+
+FOLDER = Path(__file__).parent
+YARDSTICKS = {"pytorch": "PyTorch eager", "hips": "HIPS autograd", "hand": "NumPy by hand"}
+PREFACE = """# Benchmarks
+
+`make bench` compares the reference stack with public yardsticks and writes this page. A ratio is our time
+over theirs: below 1, the reference stack is faster. *Goal* is what we aim at, *gate* what `make bench`
+insists on: above it, the exit code is 1.
+
+How it is measured: each stack in a process of its own, one thread, CPU time, {rounds} alternating runs of
+0.15 s; the ratio is that of the medians, the range holds the middle half of the ratios of neighbouring runs.
+All stacks get the same shapes and numbers in float32 and run at their defaults. PyTorch and HIPS autograd are
+optional: install them anywhere and say `BENCH_TORCH_PYTHON=path/to/python make bench`. What is not installed
+is not compared, and its row keeps only our own time.
+
+| work | yardstick | ratio | range | goal | gate | ours |
+|---|---|---|---|---|---|---|
+{rows}
+
+The MLP step runs at {share:.0%} of the speed of a product of two 1024x1024 matrices, {gflops:.0f} GFLOP/s.
+Measured on {machine} with {versions}.
+"""
+
+
+def table(comparisons: Sequence[Comparison]) -> Table:
+    """One line a comparison."""
+    drawn = Table(title="The reference stack against public yardsticks, one thread", title_justify="left")
+    for heading in ("work", "yardstick"):
+        drawn.add_column(heading)
+    for heading in ("ratio", "range", "goal", "gate", "ours"):
+        drawn.add_column(heading, justify="right", no_wrap=True)
+    for c in comparisons:
+        style = (
+            ""
+            if c.ratio is None
+            else "green"
+            if c.ratio <= c.goal
+            else "yellow"
+            if c.ratio <= c.gate
+            else "red"
+        )
+        drawn.add_row(*_cells(c), style=style)
+    return drawn
+
+
+def save(comparisons: Sequence[Comparison], facts: dict[str, object]) -> None:
+    """Write ``results.json`` and ``README.md`` beside this file."""
+    rows = [asdict(c) | {"ratio": c.ratio} for c in comparisons]
+    (FOLDER / "results.json").write_text(
+        json.dumps(facts | {"rows": rows}, indent=2) + "\n", "utf-8", newline="\n"
+    )
+    page = PREFACE.format(rows="\n".join(f"| {' | '.join(_cells(c))} |" for c in comparisons), **facts)
+    (FOLDER / "README.md").write_text(page, "utf-8", newline="\n")
+
+
+def _cells(c: Comparison) -> list[str]:
+    ratio = "not installed" if c.ratio is None else f"{c.ratio:.2f}"
+    spread = "" if c.low is None else f"{c.low:.2f}-{c.high:.2f}"
+    return [c.title, YARDSTICKS[c.against], ratio, spread, f"{c.goal:.2f}", f"{c.gate:.2f}", _time(c)]
+
+
+def _time(c: Comparison) -> str:
+    seconds = c.ours / sizes.OPERATIONS if c.workload == "graph" else c.ours
+    return f"{1e6 * seconds:.1f} µs" if seconds < 1e-3 else f"{1e3 * seconds:.2f} ms"

@@ -1,0 +1,1 @@
+"""The course engine: what finds, grades, explains and proves the exercises."""

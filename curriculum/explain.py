@@ -1,0 +1,265 @@
+"""From an exception to a sentence for the learner: what happened, and in which line of their file."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import linecache
+import os
+import re
+import textwrap
+import tokenize
+import traceback
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from types import CodeType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
+    from curriculum.runner import Job
+
+LONGEST = 2_000  # characters of a message: enough for two small arrays
+
+
+def verdict(error: BaseException | None, item: pytest.Item, job: Job) -> dict[str, object]:
+    """Outcome, class, message and place of one test's end, as `results.Test` wants them."""
+    if error is None:
+        return {"outcome": "passed"}
+    error = _innermost(error)
+    if any(_is_todo(e, job) for e in _chain(error)):
+        todo = next(e for e in _chain(error) if _is_todo(e, job))
+        place = {"file": job.shown, "line": deepest(todo, job.file)}
+        return {"outcome": "todo", "error": "NotImplementedError", "message": text_of(todo), **place}
+    file, line = _place(error, job)
+    if not line:
+        file, line = _asked_for(item, job)
+    failure = {"error": type(error).__name__, "message": _message(error, job), "file": file, "line": line}
+    return {"outcome": "failed", **failure}
+
+
+def kills(verdict: dict[str, object]) -> bool:
+    """Whether a test refused by an assertion that says something: what a mutant has to die of."""
+    message = str(verdict.get("message", ""))
+    asserted = verdict["outcome"] == "failed" and verdict.get("error") == "AssertionError"
+    return asserted and bool(message.strip()) and not message.startswith("assert ")
+
+
+def text_of(error: BaseException) -> str:
+    """``str(error)``, which may itself be the learner's code, cut to a bearable length."""
+    try:
+        text = str(error).strip()
+    except Exception as other:
+        text = f"(its message cannot be read: {type(other).__name__})"
+    return text if len(text) <= LONGEST else text[:LONGEST] + " ..."
+
+
+def deepest(error: BaseException, file: str) -> int:
+    """The last line of ``file`` on the way to ``error``, 0 if it was not there at all."""
+    if isinstance(error, SyntaxError) and error.filename == file:
+        return error.lineno or 0
+    return next((line for name, line in reversed(_frames(error)) if name == file), 0)
+
+
+def _message(error: BaseException, job: Job) -> str:
+    name, text = type(error).__name__, text_of(error)
+    if isinstance(error, AssertionError):
+        if not text.startswith(
+            "assert "
+        ):  # pytest's own rendering of the condition follows what the suite says
+            text = re.split(r"\nassert ", text)[0]
+        return text + _example(error)
+    if isinstance(error, SystemExit):
+        return f"called sys.exit({error.code!r}): a function returns or raises, it never ends the program"
+    if isinstance(error, MemoryError):
+        return f"ran out of memory: {text or 'more than the limit for one module'}"
+    if isinstance(error, RecursionError):
+        return f"calls itself without end (RecursionError: {text.partition(' while')[0]})" + _example(error)
+    if name.startswith("Flaky"):
+        return "gives different results when it is called twice with the same input"
+    if name == "Skipped":
+        return f"the suite skipped a test, which it must never do: {text}"
+    missing = _missing_name(error, job)
+    if missing:
+        return missing
+    if isinstance(error, NotImplementedError) and "TODO" in text:
+        return f"needs a blank that is still open: {text}"
+    where = ""
+    if not _place(error, job)[1] and _frames(error):
+        file, line = _frames(error)[-1]
+        where = f" (at `{linecache.getline(file, line).strip()}` of {_shown(file, job)}:{line})"
+    return f"raised {name}: {text}{where}{_example(error)}"
+
+
+def _example(error: BaseException) -> str:
+    """What hypothesis adds to an exception, its smallest failing input, in one line."""
+    for note in getattr(error, "__notes__", ()):
+        call = re.match(r"(?:Falsifying|Failing) [\w ]+: \w+\((.*)\)", note, re.DOTALL)
+        if call:
+            return "\n  for " + " ".join(re.sub(r"#.*", "", call[1]).split()).rstrip(",")
+    return ""
+
+
+def _innermost(error: BaseException) -> BaseException:
+    if isinstance(error, BaseExceptionGroup) and not type(error).__name__.startswith("Flaky"):
+        return _innermost(error.exceptions[0])
+    return error
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """``error`` and what it came from; at most ten, in case somebody made a ring of them."""
+    for _ in range(10):
+        if error is None:
+            return
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_todo(error: BaseException, job: Job) -> bool:
+    if not (isinstance(error, NotImplementedError) and "TODO" in text_of(error)):
+        return False
+    frames = _frames(error)
+    return bool(frames) and frames[-1][0] == job.file
+
+
+def _frames(error: BaseException) -> list[tuple[str, int]]:
+    return [(f.f_code.co_filename, line) for f, line in traceback.walk_tb(error.__traceback__)]
+
+
+def _place(error: BaseException, job: Job) -> tuple[str, int]:
+    """The deepest line of the graded file, else of another workspace file; ("", 0) if it was in neither."""
+    line = deepest(error, job.file)
+    if line:
+        return job.shown, line
+    for file, number in reversed(_frames(error)):
+        shown = _shown(file, job)
+        if shown.partition("/")[0] in job.packages:
+            return shown, number
+    return "", 0
+
+
+def _shown(file: str, job: Job) -> str:
+    try:
+        return Path(os.path.relpath(file, job.root)).as_posix()
+    except ValueError:  # another drive
+        return file
+
+
+def _asked_for(item: pytest.Item, job: Job) -> tuple[str, int]:
+    """Where to look when a value is wrong: the definition of the first blank that the test names."""
+    code = getattr(getattr(item, "obj", None), "__code__", None)
+    inner = getattr(getattr(getattr(item, "obj", None), "hypothesis", None), "inner_test", None)
+    code = getattr(inner, "__code__", code)
+    if code is None:
+        return "", 0
+    names = list(dict.fromkeys(_names(code)))
+    for blank in sorted(job.blanks, key=lambda b: b.endswith("__init__")):
+        owner, _, method = blank.rpartition(".")
+        if method in names or owner in names:
+            line = _definitions(job.file).get(blank, 0)
+            if line:
+                return job.shown, line
+    return "", 0
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
+def _definitions(file: str) -> dict[str, int]:
+    from curriculum.stubs import functions
+
+    return {dotted: node.lineno for node, dotted in functions(ast.parse(Path(file).read_bytes()))}
+
+
+def _missing_name(error: BaseException, job: Job) -> str:
+    """A sentence if ``error`` says that a course module lacks something; else nothing."""
+    if isinstance(error, ImportError):
+        found = re.match(
+            r"cannot import name '(\w+)' from (?:partially initialized module )?'([\w.]+)'", text_of(error)
+        )
+        wanted, module = found.groups() if found else ("", "")
+    elif isinstance(error, AttributeError):
+        found = re.match(
+            r"(?:partially initialized )?module '([\w.]+)' has no attribute '(\w+)'", text_of(error)
+        )
+        module, wanted = found.groups() if found else ("", "")
+    else:
+        return ""
+    if module.partition(".")[0] not in job.packages:
+        return ""
+    file = f"{module.replace('.', '/')}.py"
+    near = ""
+    if module == job.name:
+        tree = ast.parse(Path(job.file).read_bytes())
+        defined = [n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)]
+        close = difflib.get_close_matches(wanted, defined, 1)
+        near = f" to '{close[0]}'" if close else ""
+    return f"{file} has no '{wanted}': the suite needs it (was it renamed{near}?)"
+
+
+def unreadable(source: bytes, shown: str) -> tuple[str, int] | None:
+    """Why ``source`` is no Python text: a sentence and its line; None if it compiles."""
+    if b"\0" in source:
+        line = source[: source.index(b"\0")].count(b"\n") + 1
+        return f"{shown} contains a NUL byte: it is not a text file", line
+    try:
+        encoding, _ = tokenize.detect_encoding(BytesIO(source).readline)
+        text = source.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = source[: error.start].count(b"\n") + 1
+        return f"{shown} is not UTF-8 text: byte 0x{source[error.start]:02x}", line
+    except SyntaxError as error:
+        return f"{shown} is not UTF-8 text: {error}", 1
+    try:
+        compile(text, shown, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        broken = textwrap.shorten(error.text or "", 60, placeholder=" ...")
+        return f"{shown} is not valid Python: {error.msg}" + (
+            f": `{broken}`" if broken else ""
+        ), error.lineno or 0
+    except (RecursionError, MemoryError):
+        return f"{shown} is nested too deeply for Python to read", 0
+    return None
+
+
+def failed_import(error: BaseException, job: Job) -> tuple[str, int]:
+    """Why the graded module could not be imported: a sentence and its line."""
+    error = _innermost(error)
+    line, text, name = deepest(error, job.file), text_of(error), type(error).__name__
+    if isinstance(error, ModuleNotFoundError):
+        return f"{job.shown} imports '{error.name}', and there is no such module", line
+    if isinstance(error, ImportError):
+        found = re.match(
+            r"cannot import name '(\w+)' from (?:partially initialized module )?'([\w.]+)'", text
+        )
+        if found:
+            return f"{job.shown} imports '{found[1]}' from '{found[2]}', which has no such name", line
+        return f"{job.shown} cannot be imported: {text}", line
+    if isinstance(error, SystemExit):
+        return f"{job.shown} calls sys.exit({error.code!r}) when it is imported", line
+    if isinstance(error, SyntaxError):
+        return (
+            f"{job.shown} imports {_shown(str(error.filename), job)}, which is not valid Python: {error.msg}",
+            line,
+        )
+    if isinstance(error, MemoryError):
+        return f"{job.shown} runs out of memory when it is imported: {text or 'more than the limit'}", line
+    if isinstance(error, RecursionError):
+        return f"{job.shown} calls itself without end when it is imported", line
+    return f"{job.shown} raises {name} when it is imported: {text}", line
+
+
+def failed_collection(error: BaseException, job: Job) -> str:
+    """Why the suite found no tests, when the module itself could be imported."""
+    for link in _chain(error):
+        missing = _missing_name(link, job)
+        if missing:
+            return missing
+    cause = list(_chain(error))[-1] if error.__cause__ else error
+    return f"the suite could not be loaded: {type(cause).__name__}: {text_of(cause)}"

@@ -1,0 +1,371 @@
+"""The screens that lead through the course: next, list, progress, hint, solution."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from curriculum import progress as records
+from curriculum.cli import FAILED, PASSED, Request
+from curriculum.manifest import Course, Module, Phase
+from curriculum.progress import Progress
+from curriculum.report import QUIET, clean, command, console, count, encodes, mark, pair, show
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from curriculum.results import Result
+
+RUNGS = ("a nudge", "the idea", "the formula", "pseudocode")
+SIDE_BY_SIDE = 140  # columns that two files need
+
+
+# --- what is open -----------------------------------------------------------------------------------------
+
+
+def next_module(course: Course, progress: Progress, phase: Phase | None = None) -> Module | None:
+    """The module to do now: one begun, else the first whose prerequisites pass; None when all is done.
+
+    Args:
+        course: all of it.
+        progress: the learner's.
+        phase: look at its modules only; what they need from earlier phases is taken as given.
+    """
+    modules = [m for m in course.modules if phase is None or m.phase == phase.number]
+    state = {m.path: progress.state(m) for m in modules}
+    ready = [
+        m
+        for m in modules
+        if state[m.path] != "passed" and all(state.get(n, "passed") == "passed" for n in m.needs)
+    ]
+    begun = [m for m in ready if state[m.path] != "untouched"]
+    return next(iter(begun or ready), None)
+
+
+def first_blank(file: Path, module: Module) -> tuple[int, str, int]:
+    """Number, name and line of the first blank that is still open in ``file``; zeros when none is."""
+    try:
+        lines = file.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return 0, "", 0
+    todo = re.compile(rf"\b{re.escape(module.name)}: TODO (\d+) of \d+, ([\w.]+)")
+    found = [(int(m[1]), m[2], i) for i, line in enumerate(lines, 1) if (m := todo.search(line))]
+    return min(found, default=(0, "", 0))
+
+
+# --- next -------------------------------------------------------------------------------------------------
+
+
+def show_next(course: Course, request: Request) -> int:
+    """``make next``."""
+    screen, progress, phase = console(), records.load(course), request.phase(course)
+    show_notes(screen, progress)
+    show_step(screen, course, progress, phase)
+    return PASSED
+
+
+def show_step(screen: Console, course: Course, progress: Progress, phase: Phase | None = None) -> None:
+    """The next module, what to open, what to read and what to type; or the milestone, once all pass."""
+    module = next_module(course, progress, phase)
+    if module is not None:
+        show_module(screen, course, progress, module)
+    elif phase is not None and all(m.planned for m in phase.modules):
+        show(screen, f"Phase {phase.number}, {phase.title}, is planned and not built yet.")
+    else:
+        number = phase.number if phase else max(m.phase for m in course.modules)
+        every = f"phase {number}" if phase else "the course"
+        show(
+            screen,
+            Text.assemble(mark(screen, "star"), f" Every module of {every} passes. Now train it for real:"),
+        )
+        show(screen, command("milestone", PHASE=number), 2)
+
+
+def show_module(screen: Console, course: Course, progress: Progress, module: Module) -> None:
+    """How to begin ``module``, or go on with it."""
+    begun = progress.state(module) != "untouched"
+    number, name, line = first_blank(course.workspace_file(module), module)
+    show(
+        screen,
+        Text.assemble(
+            "Go on with " if begun else "Begin with ", (module.path, "bold"), f"    {module.title}"
+        ),
+    )
+    star = Text.assemble(mark(screen, "star"), " ") if module.core else Text()
+    about = f"{module.difficulty}, about {module.minutes} min, {count(len(module.blanks), 'blank')}"
+    show(screen, Text.assemble(star, (about, QUIET), _needs(screen, course, progress, module)), 2)
+    where = f"{module.path}.py" + (f":{line}" if line else "")
+    blank = f"    blank {number} of {len(module.blanks)}: {name}" if number else ""
+    lesson = course.lesson_file(module).relative_to(course.root).as_posix()
+    show(screen, Text.assemble(("read   ", QUIET), lesson), 2)
+    show(screen, Text.assemble(("open   ", QUIET), where, (blank, QUIET)), 2)
+    show(screen, Text.assemble(("grade  ", QUIET), command("check", module.path)), 2)
+    show(
+        screen,
+        Text.assemble(("       ", QUIET), command("watch", module.path), ("    at each save", QUIET)),
+        2,
+    )
+
+
+def show_way(screen: Console, course: Course, progress: Progress, results: Sequence[Result]) -> None:
+    """All that was graded passes: one line of praise, one for what comes next."""
+    passed = [r for r in results if r.status == "passed"]
+    phases = {course.module(r.module).phase for r in results}
+    phase = course.phase(phases.pop()) if len(phases) == 1 else None
+    module, star = next_module(course, progress, phase), mark(screen, "star")
+    if module is None:
+        what = f"every module of phase {phase.number}" if phase else "every module"
+        show(screen, Text.assemble(star, f" Well done: {what} passes. Now train it for real."))
+        show(screen, command("milestone", PHASE=phase.number if phase else course.modules[-1].phase), 2)
+        return
+    what = f"{passed[0].module}: all {count(passed[0].total, 'test')} pass" if len(passed) == 1 else (
+        f"all {count(len(passed), 'module')} that you have begun pass")  # fmt: skip
+    show(screen, Text.assemble(star, f" Well done, {what}."))
+    pair(screen, Text.assemble(("next: ", QUIET), (module.path, "bold")), command("check", module.path), 2)
+
+
+def _needs(screen: Console, course: Course, progress: Progress, module: Module) -> Text:
+    by_path = {m.path: m for m in course.modules}
+    text = Text()
+    for i, need in enumerate(module.needs):
+        text.append(", " if i else "; builds on ", QUIET).append(need + " ", QUIET)
+        text.append_text(mark(screen, progress.state(by_path[need])))
+    if any(progress.state(by_path[n]) != "passed" for n in module.needs):
+        text.append(" (until yours passes, the reference stands in)", QUIET)
+    return text
+
+
+# --- list and progress ------------------------------------------------------------------------------------
+
+
+def show_list(course: Course, request: Request) -> int:
+    """``make list``."""
+    screen, progress = console(), records.load(course)
+    show_notes(screen, progress)
+    draw_list(screen, course, progress, request.phase(course))
+    return PASSED
+
+
+def draw_list(screen: Console, course: Course, progress: Progress, only: Phase | None = None) -> None:
+    """Every module with its state; of a phase that is not built yet the name, unless it is ``only``."""
+    phases = [only] if only else course.phases
+    width = max((len(m.path) for p in phases for m in p.modules if not m.planned or only), default=0)
+    for phase in phases:
+        modules = [m for m in phase.modules if not m.planned or only]
+        says = f"{_passed(phase, progress)} of {len(_built(phase))}" if _built(phase) else "planned"
+        title = (f"Phase {phase.number}  {phase.title}", "bold" if _built(phase) else QUIET)
+        show(screen, Text.assemble(title, (f"   weeks {phase.weeks}, {says}", QUIET)))
+        for module in modules:
+            show(screen, _row(screen, progress, module, width), 2)
+        if modules:
+            show(screen)
+    signs = [("passed", "passes"), ("failed", "fails"), ("started", "begun"), ("untouched", "not started"),
+             ("star", "core")]  # fmt: skip
+    legend = [Text.assemble(mark(screen, kind), (f" {says}", QUIET)) for kind, says in signs]
+    show(screen, Text("   ").join(legend))
+
+
+def _row(screen: Console, progress: Progress, module: Module, width: int) -> Text:
+    """``✓ ★ utils/math_utils    easy    60 min  Stable exponentials (1 hint)``, cut at the screen's edge."""
+    kind = "planned" if module.planned else progress.state(module)
+    star = mark(screen, "star") if module.core else Text(" ")
+    path = (f" {module.path:<{width}}", QUIET if module.planned else "")
+    plan = (f"  {module.difficulty:<6} {module.minutes:>4} min  ", QUIET)
+    row = Text.assemble(mark(screen, kind), " ", star, path, plan)
+    row.append(module.title)
+    if not module.planned and (hints := progress.hints_taken(module)):
+        row.append(f" ({count(hints, 'hint')})", QUIET)
+    if len(row) > screen.width - 2:
+        row.truncate(screen.width - 5)
+        row.append("...", QUIET)
+    return row
+
+
+def show_progress(course: Course, request: Request) -> int:
+    """``make progress``."""
+    screen, progress = console(), records.load(course)
+    show_notes(screen, progress)
+    draw_progress(screen, course, progress)
+    return PASSED
+
+
+def draw_progress(screen: Console, course: Course, progress: Progress) -> None:
+    """A bar for each phase that is built, and what is left."""
+    width = max(len(p.title) for p in course.phases)
+    cells = max(8, min(32, screen.width - width - 26))
+    for phase in course.phases:
+        name = f"{phase.number:>2}  {phase.title:<{width}}  "
+        if not _built(phase):
+            show(screen, Text(f"{name}planned", QUIET))
+            continue
+        passed, total = _passed(phase, progress), len(_built(phase))
+        done = cells * passed // total
+        bar = (_bar(screen, "full", done), _bar(screen, "empty", cells - done))
+        show(screen, Text.assemble(name, *bar, f"  {passed:>2} of {total}"))
+    modules = course.modules
+    open_ = [m for m in modules if progress.state(m) != "passed"]
+    hints = sum(progress.hints_taken(m) for m in modules)
+    left = f", about {max(1, round(sum(m.minutes for m in open_) / 60))} h left" if open_ else ""
+    done_ = f"{len(modules) - len(open_)} of {count(len(modules), 'module')} passed"
+    show(screen)
+    show(screen, f"{done_}{left}, {count(hints, 'hint')} taken")
+
+
+def _bar(screen: Console, kind: str, cells: int) -> Text:
+    sign = mark(screen, kind)
+    return Text(sign.plain * cells, sign.style)
+
+
+def _built(phase: Phase) -> list[Module]:
+    return [m for m in phase.modules if not m.planned]
+
+
+def _passed(phase: Phase, progress: Progress) -> int:
+    return sum(progress.state(m) == "passed" for m in _built(phase))
+
+
+def show_notes(screen: Console, progress: Progress) -> None:
+    for note in progress.notes:
+        show(screen, Text(clean(note), "yellow"))
+
+
+# --- hint -------------------------------------------------------------------------------------------------
+
+
+def show_hint(course: Course, request: Request) -> int:
+    """``make hint``: the next rung; once all are taken, all of them."""
+    take_hint(console(), course, request.one(course), records.load(course))
+    return PASSED
+
+
+def take_hint(screen: Console, course: Course, module: Module, progress: Progress) -> None:
+    """Take and show the next hint of ``module``."""
+    before = progress.hints_taken(module)
+    tell_hint(screen, course, module, before, progress.take_hint(module))
+
+
+def tell_hint(screen: Console, course: Course, module: Module, before: int, taken: int) -> None:
+    """Show the rung ``taken``; where that was the last one ``before`` too, every rung.
+
+    Args:
+        screen: where.
+        course: for the lesson's path.
+        module: the one in question.
+        before: rungs taken so far.
+        taken: rungs taken now.
+    """
+    total = len(module.hints)
+    for i in range(total) if before == total else [taken - 1]:
+        if i and before == total:
+            show(screen)
+        rung = RUNGS[i] if total == len(RUNGS) else "a hint"
+        show(screen, Text.assemble((module.path, "bold"), f"    hint {i + 1} of {total}, {rung}"))
+        show(screen, Text(clean(module.hints[i]).strip("\n")), 2)
+    if taken < total:
+        show(
+            screen,
+            Text.assemble((f"{count(total - taken, 'more hint')}: ", QUIET), command("hint", module.path)),
+        )
+    else:
+        lesson = course.lesson_file(module).relative_to(course.root).as_posix()
+        show(screen, Text.assemble(("that was the last; the whole story: ", QUIET), lesson))
+
+
+# --- solution ---------------------------------------------------------------------------------------------
+
+
+def show_solution(course: Course, request: Request) -> int:
+    """``make solution``: the reference beside the learner's file, once that passes or the learner gave up."""
+    module, progress = request.one(course), records.load(course)
+    screen = console(request.width)
+    if not (_passes(course, module, progress) or progress.gave_up(module)):
+        if not request.on("GIVE_UP"):
+            show(
+                screen,
+                Text.assemble((module.path, "bold"), " does not pass yet: its solution waits until it does."),
+            )
+            show(screen, Text.assemble(("what is wrong   ", QUIET), command("check", module.path)), 2)
+            show(screen, Text.assemble(("the next hint   ", QUIET), command("hint", module.path)), 2)
+            show(
+                screen,
+                Text.assemble(("see it anyway   ", QUIET), command("solution", module.path, GIVE_UP=1)),
+                2,
+            )
+            return FAILED
+        progress.give_up(module)
+        show(
+            screen,
+            Text(
+                "You gave up on this one; that is written down. Read it, then `make reset` and try anew.",
+                QUIET,
+            ),
+        )
+    yours, reference = (_source(f) for f in (course.workspace_file(module), course.solution_file(module)))
+    draw_solution(screen, module, yours, reference)
+    return PASSED
+
+
+def draw_solution(screen: Console, module: Module, yours: str, reference: str) -> None:
+    """Two sources side by side where the screen is wide enough, else one after the other."""
+    titles = (f"yours: {module.path}.py", f"the reference: solutions/{module.path}.py")
+    if screen.width >= SIDE_BY_SIDE:
+        screen.print(_beside(screen, titles, yours, reference))
+        return
+    for title, source in zip(titles, (yours, reference), strict=True):
+        show(screen, Text(title, "bold"))
+        for line in _coloured(source):
+            show(screen, line, 2)
+        show(screen)
+
+
+def _passes(course: Course, module: Module, progress: Progress) -> bool:
+    """Whether the learner's file passes as it is now; graded if nobody did since it was saved."""
+    if progress.state(module) == "started":
+        from curriculum import runner
+
+        progress.record(runner.grade(course, [module]))
+    return progress.state(module) == "passed"
+
+
+def _source(file: Path) -> str:
+    try:
+        return file.read_text("utf-8", "replace")
+    except OSError as error:
+        return f"# {file.name} cannot be read: {error.strerror}"
+
+
+def _coloured(source: str) -> list[Text]:
+    from rich.syntax import Syntax  # pygments: only here
+
+    code = Syntax("", "python", theme="ansi_dark").highlight(clean(source))
+    code.rstrip()
+    return list(code.split("\n", allow_blank=True))
+
+
+def _beside(screen: Console, titles: tuple[str, str], left: str, right: str) -> Table:
+    """Two sources in two columns: equal lines stand on equal rows, the others are marked."""
+    from rich.table import Table
+
+    table = Table(box=None, expand=True, padding=(0, 1), header_style="bold", show_edge=False)
+    table.add_column(titles[0], ratio=1)
+    table.add_column("")
+    table.add_column(titles[1], ratio=1)
+    bar = Text("│" if encodes(screen, "│") else "|", "yellow")
+    for a, b, same in _aligned(_coloured(left), _coloured(right)):
+        table.add_row(a, Text(" ") if same else bar, b)
+    return table
+
+
+def _aligned(left: list[Text], right: list[Text]) -> Iterator[tuple[Text, Text, bool]]:
+    from difflib import SequenceMatcher
+    from itertools import zip_longest
+
+    a, b = [t.plain for t in left], [t.plain for t in right]
+    for kind, i, j, k, m in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+        for x, y in zip_longest(left[i:j], right[k:m], fillvalue=Text()):
+            yield x, y, kind == "equal"

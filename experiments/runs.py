@@ -1,0 +1,242 @@
+"""A training run leaves a folder behind: ``runs/<name>_###/``.
+
+    config.json     what was asked for
+    metrics.csv     one row a record; the same seed gives the same bytes, so times are not in it
+    *.png, *.csv    figures and tables
+    verdict.json    the goal, the value, whether it was reached, seconds, whose code ran, on what
+
+Training itself is a generator that yields metrics and returns what was trained: it neither prints nor writes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+import numpy as np
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from curriculum import milestone, report
+
+Trained = TypeVar("Trained")
+Options = TypeVar("Options")
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """How training stands; a row of ``metrics.csv``."""
+
+    step: int  # parameter updates so far
+    epoch: int  # passes over the training data begun so far, from 1
+    loss: float  # of this step's batch, before its update
+    accuracy: float | None = None  # on data not trained on, in [0, 1]; None where it was not measured
+
+
+def configure(config: type[Options], arguments: Sequence[str] | None, title: str) -> Options:
+    """Read a config dataclass from a command line: every field is an option, with its default.
+
+    Args:
+        config: a dataclass whose fields are int, float, str or a tuple of int, all with defaults.
+        arguments: "--seed 1"; None for those of this process.
+        title: of the help text.
+    """
+    parser = argparse.ArgumentParser(
+        description=title, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    for field in fields(config):  # type: ignore[arg-type]
+        option = "--" + field.name.replace("_", "-")
+        convert = _numbers_of if isinstance(field.default, tuple) else type(field.default)
+        parser.add_argument(option, type=convert, default=field.default, help=" ")
+    return config(**vars(parser.parse_args(arguments)))
+
+
+def _numbers_of(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+class Run:
+    """One training run and its folder; as a context manager it keeps the record of a run that was cut short.
+
+    Args:
+        name: of the experiment: the folder is the next free ``runs/<name>_###``.
+        config: a dataclass.
+        root: where the folder ``runs`` is.
+        console: where a person looks on.
+
+    Attributes:
+        folder: the run's folder.
+        exit_code: 0 the goal was reached, 1 it was not (yet), 130 interrupted.
+        seconds: from the start to the last step of training, time of figures excluded.
+    """
+
+    def __init__(
+        self, name: str, config: object, *, root: Path | str = "runs", console: Console | None = None
+    ):
+        self.console = console or report.console()
+        self.folder = _next_folder(Path(root), name)
+        self.exit_code = milestone.NOT_REACHED
+        self.seconds = 0.0
+        self._config, self._last, self._started = config, None, time.perf_counter()
+        self._write_json("config.json", {"name": name, **asdict(config)})  # type: ignore[call-overload]
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if error is None:
+            return False
+        self.seconds = time.perf_counter() - self._started
+        stopped = (
+            "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"
+        )
+        self._write_json("verdict.json", {"reached": False, "stopped": stopped, **self._facts()})
+        if not isinstance(error, KeyboardInterrupt):
+            return False
+        self.exit_code = milestone.INTERRUPTED
+        after = f"after {self._last.step:,} steps" if self._last else "before the first step"
+        self.console.print(f"Stopped {after}; the record so far is in {self.folder}")
+        return True
+
+    def follow(self, training: Generator[Metrics, None, Trained], steps: int) -> Trained:
+        """Run ``training`` to its end: each record to ``metrics.csv`` and to the progress bar.
+
+        Args:
+            training: yields a record a step.
+            steps: how many there will be.
+
+        Returns:
+            What ``training`` returns.
+        """
+        names = [f.name for f in fields(Metrics)]
+        file = (self.folder / "metrics.csv").open("w", encoding="ascii", newline="\n")
+        with file, _Bar(self.console, steps) as bar:
+            file.write(",".join(names) + "\n")
+            while True:
+                try:
+                    metrics = next(training)
+                except StopIteration as end:
+                    self.seconds = time.perf_counter() - self._started
+                    trained: Trained = end.value
+                    return trained
+                row = (getattr(metrics, name) for name in names)
+                file.write(",".join("" if value is None else repr(value) for value in row) + "\n")
+                self._last = metrics
+                bar.show(metrics)
+
+    def history(self) -> dict[str, np.ndarray]:
+        """The columns of ``metrics.csv``, float64, NaN where a value was not measured."""
+        table = np.genfromtxt(self.folder / "metrics.csv", delimiter=",", names=True, dtype=np.float64)
+        return {name: np.atleast_1d(table[name]) for name in table.dtype.names}
+
+    def save_figure(self, name: str, drawn: Figure) -> None:
+        """Write ``<name>.png``; nothing in it depends on when or with what version it was made."""
+        drawn.savefig(self.folder / f"{name}.png", metadata={"Software": None})
+
+    def save_table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Write ``<name>.csv``."""
+        lines = [",".join(header), *(",".join(str(value) for value in row) for row in rows)]
+        (self.folder / f"{name}.csv").write_text("\n".join(lines) + "\n", "utf-8", newline="\n")
+
+    def conclude(self, goal: str, *, reached: bool, value: str, **facts: object) -> int:
+        """Write ``verdict.json``, say whether the goal was reached, and return the exit code.
+
+        Args:
+            goal: "at least 98 % of the test images in at most 90 s".
+            reached: whether it was.
+            value: what was measured, in words.
+            facts: further numbers for the record.
+        """
+        self.exit_code = milestone.REACHED if reached else milestone.NOT_REACHED
+        verdict = {"goal": goal, "reached": reached, "value": value, **facts}
+        self._write_json("verdict.json", {**verdict, **self._facts()})
+        mark = report.mark(self.console, "passed" if reached else "failed")
+        word = "reached" if reached else "not reached"
+        self.console.print(Text.assemble(mark, f" {value}. Goal {word}: {goal}."), soft_wrap=True)
+        self.console.print(f"  stack: {_describe(milestone.stack())}; record: {self.folder}", soft_wrap=True)
+        return self.exit_code
+
+    def _facts(self) -> dict[str, object]:
+        machine = {
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "machine": platform.machine(),
+        }
+        return {"seconds": round(self.seconds, 2), "stack": milestone.stack(), **machine}
+
+    def _write_json(self, name: str, content: dict[str, object]) -> None:
+        text = json.dumps(content, indent=2, ensure_ascii=False)
+        (self.folder / name).write_text(text + "\n", "utf-8", newline="\n")
+
+
+def _next_folder(root: Path, name: str) -> Path:
+    """Make and return ``root/<name>_###`` with the lowest number above those that are there."""
+    root.mkdir(parents=True, exist_ok=True)
+    endings = [f.name.removeprefix(f"{name}_") for f in root.glob(f"{name}_*")]
+    number = max((int(e) for e in endings if e.isdigit()), default=0)
+    while True:
+        number += 1
+        folder = root / f"{name}_{number:03d}"
+        try:
+            folder.mkdir()
+        except FileExistsError:  # another run took it in this moment
+            continue
+        return folder
+
+
+def _describe(stack: dict) -> str:
+    """Whose code ran, in a few words: "yours (12 modules)"."""
+    kinds = [module["kind"] for module in stack["modules"].values()]
+    own, reference = len(kinds) - kinds.count("reference"), kinds.count("reference")
+    parts = [f"{own} of your modules" if own else "", f"{reference} of the reference" if reference else ""]
+    return " and ".join(p for p in parts if p) or "none of the course's modules"
+
+
+class _Bar:
+    """The progress of training: a bar on a terminal, a line per measured accuracy in a log."""
+
+    def __init__(self, console: Console, steps: int):
+        self.console, self.loss, self.accuracy = console, None, None
+        columns: tuple[ProgressColumn, ...] = (
+            TextColumn("epoch {task.fields[epoch]}"), BarColumn(), _Numbers(), TimeRemainingColumn()
+        )  # fmt: skip
+        self.progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self.task = self.progress.add_task("", total=steps, epoch=1, loss=None, accuracy=None)
+
+    def __enter__(self) -> _Bar:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def show(self, metrics: Metrics) -> None:
+        """Draw where training stands; the loss is smoothed, as single batches jump."""
+        self.loss = metrics.loss if self.loss is None else 0.98 * self.loss + 0.02 * metrics.loss
+        self.accuracy = self.accuracy if metrics.accuracy is None else metrics.accuracy
+        self.progress.update(
+            self.task, completed=metrics.step, epoch=metrics.epoch, loss=self.loss, accuracy=self.accuracy
+        )
+        if metrics.accuracy is not None and not self.console.is_terminal:
+            self.console.print(f"epoch {metrics.epoch:3d}  {_numbers(self.loss, self.accuracy)}")
+
+
+class _Numbers(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(_numbers(task.fields["loss"], task.fields["accuracy"]))
+
+
+def _numbers(loss: float | None, accuracy: float | None) -> str:
+    shown = "" if loss is None else f"loss {loss:.4f}"
+    return shown if accuracy is None else f"{shown}  accuracy {accuracy:.2%}"
