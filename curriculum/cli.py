@@ -156,7 +156,7 @@ VERBS = {
              "maintain"),
         Verb("new", "the skeleton of a new module", "scaffold:new", ("MODULE", "PHASE"), "maintain"),
         Verb("bench", "the figures of benchmarks/", "upkeep:bench", ("NAME", "ARGS"), "maintain"),
-        Verb("picture", "the README's picture of a session", "picture:picture", (), "maintain"),
+        Verb("picture", "the README's picture of a session", "picture:picture", ("MODULE",), "maintain"),
         Verb("curriculum-md", "CURRICULUM.md, from the manifest", "upkeep:curriculum_md", (), "maintain"),
     )
 }  # fmt: skip
@@ -310,7 +310,8 @@ def _keep_traceback() -> str:
     from pathlib import Path
 
     text = f"python {sys.version}\ncommand {sys.argv[1:]}\n\n{traceback.format_exc()}"
-    for folder in (Path(__file__).parents[1] / ".curriculum", Path(tempfile.gettempdir())):
+    root = Path(os.environ.get("CURRICULUM_ROOT") or Path(__file__).parents[1])
+    for folder in (root / ".curriculum", Path(tempfile.gettempdir())):
         try:
             folder.mkdir(exist_ok=True)
             file = folder / "traceback.txt"

@@ -122,6 +122,14 @@ def show_way(screen: Console, course: Course, progress: Progress, results: Seque
         what = f"every module of phase {phase.number}" if phase else "every module"
         show(screen, Text.assemble(star, f" Well done: {what} passes. Now train it for real."))
         show(screen, command("milestone", PHASE=phase.number if phase else course.modules[-1].phase), 2)
+        module = next_module(course, progress)
+        if module is not None:
+            pair(
+                screen,
+                Text.assemble(("then: ", QUIET), (module.path, "bold")),
+                command("check", module.path),
+                2,
+            )
         return
     what = f"{passed[0].module}: all {count(passed[0].total, 'test')} pass" if len(passed) == 1 else (
         f"all {count(len(passed), 'module')} that you have begun pass")  # fmt: skip
@@ -159,10 +167,11 @@ def draw_list(screen: Console, course: Course, progress: Progress, only: Phase |
         modules = [m for m in phase.modules if not m.planned or only]
         says = f"{_passed(phase, progress)} of {len(_built(phase))}" if _built(phase) else "planned"
         title = (f"Phase {phase.number}  {phase.title}", "bold" if _built(phase) else QUIET)
-        show(screen, Text.assemble(title, (f"   weeks {phase.weeks}, {says}", QUIET)))
+        weeks = f"week{'' if phase.weeks.isdigit() else 's'} {phase.weeks}"
+        show(screen, Text.assemble(title, (f"   {weeks}, {says}", QUIET)))
         for module in modules:
             show(screen, _row(screen, progress, module, width), 2)
-        if modules:
+        if modules or phase is phases[-1]:
             show(screen)
     signs = [("passed", "passes"), ("failed", "fails"), ("started", "begun"), ("untouched", "not started"),
              ("star", "core")]  # fmt: skip

@@ -22,6 +22,16 @@ def variants(source: str, name: str, blanks: tuple[str, ...]) -> Iterator[tuple[
         yield kind, replace_bodies(source, name, dict.fromkeys(wanted, _body(kind)))
 
 
+def constructors(source: str, name: str, blanks: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Two files that tell which tests are about constructors alone: all else is a blank; the constructors idle."""
+    made = [b for b in blanks if b.endswith("__init__")]
+    if made:
+        others = [b for b in blanks if b not in made]
+        blank = f'raise NotImplementedError("{name}: TODO")'
+        yield "only constructors", replace_bodies(source, name, dict.fromkeys(others, blank))
+        yield "idle constructors", replace_bodies(source, name, dict.fromkeys(made, "pass"))
+
+
 def single(source: str, name: str, blank: str) -> str:
     """The file in which only ``blank`` does nothing: a constructor stores nothing, a function gives zeros."""
     return replace_bodies(source, name, {blank: "pass" if blank.endswith("__init__") else _body("zeros")})

@@ -36,16 +36,19 @@ def reuse_memory() -> bool:
 
 
 def blas_environment(threads: int | None = None) -> dict[str, str]:
-    """The environment of a process whose BLAS uses ``threads`` threads. It is read when NumPy is imported.
+    """The environment for a process whose BLAS is to use ``threads`` threads. It is read when NumPy is imported.
 
     Args:
-        threads: at least 1; default: the number of processors this process may use.
+        threads: at least 1; default: ``OMP_NUM_THREADS`` where it is set, else 1. One is the right choice for
+            matrices of a few hundred rows: more gain little, wait for each other on a busy machine, and make
+            the last digits of a result depend on the number of processors.
 
     Raises:
         ValueError: threads is less than 1.
     """
-    if threads is None:
-        threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if threads < 1:
-        raise ValueError(f"BLAS needs at least 1 thread, got {threads}")
-    return os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads))
+    if threads is None and os.environ.get("OMP_NUM_THREADS"):
+        return dict(os.environ)
+    count = 1 if threads is None else threads
+    if count < 1:
+        raise ValueError(f"BLAS needs at least 1 thread, got {count}")
+    return os.environ | dict.fromkeys(THREAD_VARIABLES, str(count))

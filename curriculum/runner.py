@@ -31,7 +31,7 @@ from curriculum.results import Provenance, Result, Status, Test
 from curriculum.stubs import stub_of
 
 TEST_SECONDS = 10.0
-MODULE_SECONDS = 60.0
+MODULE_TESTS = 6  # a whole module may take as long as so many tests
 MEMORY = 4 << 30  # bytes that one module may take beyond what the interpreter needs
 GRACE = 2.0  # seconds after which the parent ends a child whose own watchdog did not
 PRINTED_LIMIT = 20_000  # characters of what a module prints that are kept
@@ -54,13 +54,13 @@ class Job:
     suite: str
     blanks: tuple[str, ...]
     stack: str
+    test_seconds: float
+    module_seconds: float
     replace: dict[str, str] = field(default_factory=dict)
     lesson: str = ""  # instead of the suite: a lesson whose code blocks are run
     until_killed: bool = False  # stop at the first assertion that fails
     examples: int = 0  # for each property; 0: the suite needs no hypothesis
     shrink: bool = True  # look for the smallest failing example
-    test_seconds: float = TEST_SECONDS
-    module_seconds: float = MODULE_SECONDS
     memory: int = MEMORY
     scratch: str = ""  # the child's folder
     label: str = ""  # what the one who asks calls it
@@ -120,7 +120,7 @@ def stream(
     for module in modules:
         if not course.suite_file(module).is_file():
             raise CourseError(f"{module.path}: there is no suite at {module.suite}")
-    if any(not _stub_like(course, m, stack, replace or {}) for m in modules):
+    if any(_needs_child(*_file(course, m, stack, replace or {}), m) for m in modules):
         warm(course, modules)  # the server starts while stubs are generated here
     plan = (_plan(course, m, stack, replace or {}, timeout) for m in modules)
     known: dict[str, Result] = {}  # on the reference stack, for `_blame`
@@ -146,21 +146,19 @@ def _blame(
     return guilty[0] if guilty else ""
 
 
-def _stub_like(course: Course, module: Module, stack: str, replace: Mapping[str, Path]) -> bool:
-    """Whether it is worth generating the stub to compare with: every blank's TODO is still there."""
-    if stack == "solutions" or module.name in replace:
+def _needs_child(file: Path, kind: str, module: Module) -> bool:
+    """Whether grading ``file`` will surely take a child process; known without generating the stub."""
+    try:
+        return kind != "learner" or not _stub_like(module, file.read_bytes())
+    except OSError:
         return False
-    with suppress(OSError, UnicodeDecodeError):
-        text = course.workspace_file(module).read_text("utf-8")
-        return all(f"TODO {i} of {len(module.blanks)}, {b}" in text for i, b in enumerate(module.blanks, 1))
-    return False
 
 
-def is_untouched(course: Course, module: Module) -> bool:
-    """Whether the workspace file still is the stub, comments and layout aside."""
-    if not _stub_like(course, module, "reference", {}):
+def is_untouched(course: Course, module: Module, source: bytes) -> bool:
+    """Whether ``source`` still is the stub of ``module``, comments and layout aside."""
+    if not _stub_like(module, source):
         return False
-    text, stub = course.workspace_file(module).read_text("utf-8"), stub_of(course, module)
+    text, stub = source.decode("utf-8").replace("\r\n", "\n"), stub_of(course, module)
     if text == stub:
         return True
     try:
@@ -169,18 +167,32 @@ def is_untouched(course: Course, module: Module) -> bool:
         return False
 
 
+def _stub_like(module: Module, source: bytes) -> bool:
+    """Whether every blank's TODO is still there: only then it is worth generating the stub to compare with."""
+    try:
+        text = source.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return all(f"TODO {i} of {len(module.blanks)}, {b}" in text for i, b in enumerate(module.blanks, 1))
+
+
+def _file(course: Course, module: Module, stack: str, replace: Mapping[str, Path]) -> tuple[Path, str]:
+    """The file to grade as ``module``, and what kind of file that is."""
+    if module.name in replace:
+        return Path(replace[module.name]), "variant"
+    if stack == "solutions":
+        return course.solution_file(module), "reference"
+    return course.workspace_file(module), "learner"
+
+
 def _plan(
     course: Course, module: Module, stack: str, replace: Mapping[str, Path], timeout: float | None
 ) -> Job | Result:
     """The job of a child, or the result where none is needed."""
-    file, kind = course.workspace_file(module), "learner"
-    if module.name in replace:
-        file, kind = Path(replace[module.name]), "variant"
-    elif stack == "solutions":
-        file, kind = course.solution_file(module), "reference"
+    file, kind = _file(course, module, stack, replace)
     shown = _shown(course.root, file)
     try:
-        sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+        source = file.read_bytes()
     except OSError as error:
         sentence = f"{shown} cannot be read: {error.strerror}"
         if isinstance(error, FileNotFoundError):
@@ -188,14 +200,10 @@ def _plan(
         elif file.is_dir():
             sentence = f"{shown} is a directory, expected a file"
         return Result(module.path, "broken", Provenance(shown, "missing", "", stack), problem=sentence)  # type: ignore[arg-type]
-    if kind == "learner" and is_untouched(course, module):
-        return Result(module.path, "untouched", Provenance(shown, "stub", sha256, stack))  # type: ignore[arg-type]
-    seconds = timeout or TEST_SECONDS
-    return changed(
-        job(course, module, file, kind, stack, replace=replace),
-        test_seconds=seconds,
-        module_seconds=seconds * MODULE_SECONDS / TEST_SECONDS,
-    )
+    if kind == "learner" and is_untouched(course, module, source):
+        there = Provenance(shown, "stub", hashlib.sha256(source).hexdigest(), stack)  # type: ignore[arg-type]
+        return Result(module.path, "untouched", there)
+    return job(course, module, file, kind, stack, replace=replace, timeout=timeout)
 
 
 def job(
@@ -206,8 +214,10 @@ def job(
     stack: str,
     *,
     replace: Mapping[str, Path] | None = None,
+    timeout: float | None = None,
 ) -> Job:
     """The job of grading ``file`` as ``module``."""
+    seconds = timeout or TEST_SECONDS
     return Job(
         root=str(course.root),
         packages=tuple(sorted(course.packages)),
@@ -220,6 +230,8 @@ def job(
         stack=stack,
         replace={name: str(path) for name, path in (replace or {}).items()},
         examples=_examples() if needs_hypothesis(course, module) else 0,
+        test_seconds=seconds,
+        module_seconds=seconds * MODULE_TESTS,
     )
 
 

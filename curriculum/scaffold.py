@@ -42,6 +42,7 @@ def {leaf}(x: np.ndarray) -> np.ndarray:
 SUITE = '''"""Suite of {name}."""
 
 import numpy as np
+
 from curriculum.testing import expect
 from {name} import {leaf}
 

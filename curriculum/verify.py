@@ -95,8 +95,8 @@ def static(course: Course, module: Module) -> Iterator[str]:
     if not course.solution_file(module).is_file():
         yield f"there is no solution at solutions/{module.path}.py"
         return
-    if len(module.hints) != 4 or not all(h.strip() for h in module.hints):
-        yield f"has {len(module.hints)} hints, expected 4"
+    if not all(h.strip() for h in module.hints):  # that they are 4, the manifest has made sure
+        yield "has a hint that says nothing"
     if not module.sources:
         yield "names no sources"
     yield from _check_stub(course, module)
@@ -274,6 +274,8 @@ def _plan(course: Course, module: Module, folder: Path, proof: Proof) -> list[Jo
         pass  # `static` has said so
     for kind, text in lazy.variants(source, module.name, module.blanks):
         show(f"lazy {kind}", text)
+    for label, text in lazy.constructors(source, module.name, module.blanks):
+        show(label, text)
     for blank in module.blanks:
         show(f"without {blank}", lazy.single(source, module.name, blank), True)
     proof.variants = len(plan) - 2
@@ -290,6 +292,10 @@ def _judge(course: Course, module: Module, results: dict[str, Result], proof: Pr
     proof.findings += [*_judge_solution(first), *_judge_stub(results["stub"])]
     if [(t.name, t.outcome) for t in first.tests] != [(t.name, t.outcome) for t in second.tests]:
         proof.findings.append("two runs on the solution give different results")
+    built = _passed(results.get("only constructors"))  # these tests call nothing but constructors, which are not lazy
+    idle = built & _passed(results.get("idle constructors"))
+    if idle:
+        proof.findings.append(f"content with constructors that do nothing: {_some(sorted(idle))}")
     limit = _seconds(course, module)
     if proof.seconds > limit:
         sentence = f"takes {proof.seconds:.1f} s on the solution, expected under {limit:g} s"
@@ -299,7 +305,7 @@ def _judge(course: Course, module: Module, results: dict[str, Result], proof: Pr
         if kind == "mutant":
             proof.findings += _judge_mutant(name, result)
         elif kind == "lazy":
-            passed = [t.name for t in result.tests if t.outcome == "passed"]
+            passed = sorted(_passed(result) - built)
             if passed:
                 proof.findings.append(f"content with {LAZY_WORDS[name]}: {_some(passed)}")
             elif result.status == "broken" and result.total:
@@ -308,6 +314,10 @@ def _judge(course: Course, module: Module, results: dict[str, Result], proof: Pr
             proof.findings.append(f"no test notices when {name} does nothing")
         elif kind == "lesson" and result.problem:
             proof.findings.append(f"lesson, line {result.line}: {result.problem}")
+
+
+def _passed(result: Result | None) -> set[str]:
+    return {t.name for t in result.tests if t.outcome == "passed"} if result else set()
 
 
 LAZY_WORDS = {

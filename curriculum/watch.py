@@ -57,7 +57,8 @@ def watch(course: Course, request: Request) -> int:
     events: queue.Queue[Event] = queue.Queue()
     over = threading.Event()
     session = Session(course, request, chosen, events)
-    threading.Thread(target=_put_saves, args=(course, events, over), daemon=True).start()
+    before = _times(course)
+    threading.Thread(target=_put_saves, args=(course, before, events, over), daemon=True).start()
     try:
         with keys(events, over) as interactive:
             session.interactive = interactive
@@ -193,25 +194,45 @@ def _next(events: queue.Queue[Event]) -> Event:
 # --- saves ------------------------------------------------------------------------------------------------
 
 
-def _put_saves(course: Course, events: queue.Queue[Event], over: threading.Event) -> None:
-    """Until ``over``: put each save of a module's file into ``events``."""
+def _times(course: Course) -> dict[Module, int]:
+    """When each module's file was saved, in ns since the epoch; 0 where there is none."""
+    times = {}
+    for module in course.modules:
+        try:
+            times[module] = course.workspace_file(module).stat().st_mtime_ns
+        except OSError:
+            times[module] = 0
+    return times
+
+
+def _put_saves(
+    course: Course, before: dict[Module, int], events: queue.Queue[Event], over: threading.Event
+) -> None:
+    """Until ``over``: put each save of a module's file into ``events``.
+
+    The system's word that something happened is only what wakes us, and so is every half second: a save while
+    the watch was being set up counts, and so does one on a drive that sends no events.
+    """
     import watchfiles
 
-    by_file = {course.workspace_file(m).resolve(): m for m in course.modules}
+    folders = [course.root / package for package in course.packages]
     try:
-        changes = watchfiles.watch(
-            *(course.root / package for package in course.packages if (course.root / package).is_dir()),
-            watch_filter=lambda _, path: Path(path).resolve() in by_file,
+        for _ in watchfiles.watch(
+            *(folder for folder in folders if folder.is_dir()),
+            watch_filter=lambda _, path: path.endswith(".py"),
             stop_event=over,
             step=STEP,
             debounce=DEBOUNCE,
             rust_timeout=500,
+            yield_on_timeout=True,
             raise_interrupt=False,
-        )
-        for change in changes:
-            files = sorted({Path(path).resolve() for _, path in change})
-            times = [f.stat().st_mtime for f in files if f.exists()]
-            events.put(Saved(tuple(by_file[f] for f in files), max(times, default=time.time())))
+        ):
+            now = _times(course)
+            saved = tuple(m for m, at in now.items() if at != before[m])
+            if saved:
+                newest = max(now[m] for m in saved) / 1e9
+                events.put(Saved(saved, newest or time.time()))
+            before = now
     except Exception as error:
         events.put(Broke(error))
 

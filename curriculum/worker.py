@@ -213,7 +213,9 @@ def tame_hypothesis(examples: int, shrink: bool) -> None:
     settings.load_profile("course")
     if hasattr(engine, "MAX_SHRINKING_SECONDS"):
         engine.MAX_SHRINKING_SECONDS = 1
-    if hasattr(providers, "_get_local_constants"):  # it would draw numbers that stand in the learner's own file
+    if hasattr(
+        providers, "_get_local_constants"
+    ):  # it would draw numbers that stand in the learner's own file
         providers._get_local_constants = lambda: providers._local_constants
 
 

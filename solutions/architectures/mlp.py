@@ -5,17 +5,20 @@ r"""Layers upon layers: the multi-layer perceptron.
 Linear maps alone compose to one linear map; the activation f between them is what makes depth count. The last
 layer has none: its outputs are logits, or values to regress.
 
-Weights start normal with variance gain^2 / fan_in, the gain of the activation that follows (sqrt(2) for ReLU), so
-that signals keep their size from layer to layer; biases start at 0.
+Weights start normal with variance gain^2 / fan_in, where the gain is that of the activation that follows
+(sqrt(2) for ReLU, 1 after the last layer), so that signals keep their size from layer to layer. Biases start
+at 0.
 
-Shapes   x (*, sizes[0]) -> (*, sizes[-1]).
+Shapes   x (*, sizes[0]) -> (*, sizes[-1]); parameters: the sum over layers of (fan_in + 1) fan_out numbers.
 Source   Rumelhart, Hinton & Williams 1986, "Learning representations by back-propagating errors", Nature 323;
-         Goodfellow, Bengio & Courville 2016, Deep Learning, ch. 6; He et al. 2015, arXiv:1502.01852, eq. 10.
+         He et al. 2015, arXiv:1502.01852, eq. 10;
+         Goodfellow, Bengio & Courville 2016, Deep Learning, sec. 6.1 (XOR) and 6.4 (architecture).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -26,9 +29,10 @@ from nn_core.activations.sigmoid import Sigmoid
 from nn_core.activations.tanh import Tanh
 from nn_core.initialization import kaiming_normal
 from nn_core.layers.linear import Linear
-from nn_core.module import Module, Sequential
+from nn_core.module import Module, Parameter, Sequential
 
-ACTIVATIONS = {  # name: the module, and the nonlinearity whose gain its weights start with
+# name: the layer, and the nonlinearity whose gain the weights before it need
+ACTIVATIONS: dict[str, tuple[type[Module], str]] = {
     "relu": (ReLU, "relu"),
     "gelu": (GELU, "relu"),
     "silu": (SiLU, "relu"),
@@ -37,22 +41,55 @@ ACTIVATIONS = {  # name: the module, and the nonlinearity whose gain its weights
 }
 
 
+def initialized_linear(
+    inputs: int,
+    outputs: int,
+    nonlinearity: str,
+    *,
+    rng: np.random.Generator,
+    dtype: type | np.dtype = np.float32,
+) -> Linear:
+    """A `Linear` layer that is ready for what follows it: Kaiming weights, zero bias.
+
+    Args:
+        inputs: features in.
+        outputs: features out.
+        nonlinearity: what the outputs pass through, as `nn_core.initialization.gain` names it; "linear" if
+            nothing follows.
+        rng: where the weights come from.
+        dtype: of both parameters.
+
+    Returns:
+        A layer with weight (outputs, inputs), normal with mean 0 and variance gain(nonlinearity)^2 / inputs
+        (`kaiming_normal`), and bias (outputs,), all 0.
+    """
+    layer = Linear(inputs, outputs, rng=rng, dtype=dtype)
+    layer.weight = Parameter(
+        kaiming_normal((outputs, inputs), nonlinearity=nonlinearity, rng=rng, dtype=dtype)
+    )
+    layer.bias = Parameter(np.zeros(outputs), dtype=dtype)
+    return layer
+
+
 class MLP(Module):
     """Linear layers with an activation between each two.
 
     Args:
         sizes: features of the input, of each hidden layer and of the output, each >= 1: (784, 256, 128, 10).
         activation: "relu", "gelu", "silu", "tanh" or "sigmoid".
-        rng: where the initial weights come from, layer by layer.
+        rng: where the initial weights come from.
         dtype: of the parameters.
 
     Attributes:
-        layers: a `Sequential` of len(sizes) - 1 `Linear` layers and the activations between them, in order, so that
-            the first weight is called "layers.0.weight" and the second "layers.2.weight".
+        layers: a `Sequential` of the len(sizes) - 1 linear layers and the activations between them, in order:
+            the first weight is called "layers.0.weight", the second "layers.2.weight".
 
     Raises:
-        ValueError: fewer than two sizes, a size below 1, or an unknown activation; the message names what arrived.
+        ValueError: fewer than two sizes, or one below 1 (the message names the sizes); or an unknown
+            activation (it names that and the five).
     """
+
+    layers: Sequential
 
     def __init__(
         self,
@@ -62,25 +99,19 @@ class MLP(Module):
         rng: np.random.Generator,
         dtype: type | np.dtype = np.float32,
     ):
+        """Build the layers: the hidden ones initialized for the activation, the last for none."""
         super().__init__()
         sizes = tuple(sizes)
         if len(sizes) < 2 or min(sizes) < 1:
-            raise ValueError(f"sizes must be at least an input and an output, each at least 1, got {sizes}")
+            raise ValueError(f"sizes must hold at least an input and an output, each at least 1, got {sizes}")
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got '{activation}'")
         between, nonlinearity = ACTIVATIONS[activation]
         self.layers = Sequential()
-        for i, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
-            last = i == len(sizes) - 2
-            follows = "linear" if last else nonlinearity
-            layer = Linear(inputs, outputs, rng=rng, dtype=dtype)
-            layer.weight.data[...] = kaiming_normal(
-                layer.weight.shape, nonlinearity=follows, rng=rng, dtype=dtype
-            )
-            layer.bias.data[...] = 0
-            self.layers.append(layer)
-            if not last:
-                self.layers.append(between())
+        for inputs, outputs in pairwise(sizes[:-1]):
+            self.layers.append(initialized_linear(inputs, outputs, nonlinearity, rng=rng, dtype=dtype))
+            self.layers.append(between())
+        self.layers.append(initialized_linear(sizes[-2], sizes[-1], "linear", rng=rng, dtype=dtype))
 
     def forward(self, x: Operand) -> Tensor:
         """x (*, sizes[0]) -> (*, sizes[-1])."""

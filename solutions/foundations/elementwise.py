@@ -59,7 +59,7 @@ class Tanh(Function):
     """The hyperbolic tangent."""
 
     def forward(self, x: Array) -> Array:
-        """Return tanh(x)."""
+        """Return tanh(x), which is 1 or -1 far out, never NaN."""
         return np.tanh(x)
 
     def backward(self, grad: Operand) -> Operand:

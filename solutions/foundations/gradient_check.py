@@ -3,8 +3,8 @@ r"""Trust, but verify: compare the gradient you derived with one that needs no d
     df/dx_j  =  (f(x + h e_j) - f(x - h e_j)) / 2h  +  O(h^2)
 
 Two errors pull at h: truncation grows as h^2, rounding as eps / h. Their sum is least near h = eps^(1/3),
-where two thirds of the digits remain: 1e-10 in float64 and 1e-5 in float32, so checks run in float64. The step
-itself is rounded too when it is added to x, so the quotient divides by the difference that was made.
+where two thirds of the digits remain: 1e-10 in float64 and 1e-5 in float32, so checks run in float64. The
+step itself is rounded too when it is added to x, so the quotient divides by the difference that was made.
 
 A function with many outputs is checked through <u, f(x)> with a random u: with u = 1 the gradient of a
 softmax is zero, and every rule would pass.
@@ -59,7 +59,7 @@ def numerical_gradient(f: Callable[[Array], float], x: Array) -> Array:
     """The gradient of a number-valued function by central differences, two evaluations an element.
 
     Args:
-        f: takes an array like x; returns a number. It is given copies: whatever it does to them, x never changes.
+        f: takes an array like x; returns a number. It is given copies: whatever it does to them, x stays.
         x: where, floating point, any shape.
 
     Returns:
@@ -98,9 +98,9 @@ def relative_error(a: Array, b: Array, floor: float = 0.0) -> float:
     if a.shape != b.shape:
         raise ValueError(f"cannot compare arrays of shapes {a.shape} and {b.shape}")
     scale = np.max(np.abs(np.stack([a, b])), initial=floor)
-    return (
-        float(np.max(np.abs(a - b), initial=0.0) / scale) if scale != 0 else 0.0
-    )  # NaN != 0, so a NaN gets through
+    if scale == 0:  # nothing to divide by; a NaN is not 0 and goes on
+        return 0.0
+    return float(np.max(np.abs(a - b), initial=0.0) / scale)
 
 
 def gradient_check(

@@ -226,7 +226,13 @@ class Module:
         return ""
 
     def __repr__(self) -> str:
-        """``Name(extra_repr)``, with a line ``(name): repr`` for each submodule, indented by two spaces."""
+        """The class with `extra_repr`; each submodule on lines of its own, two spaces deeper:
+
+        Sequential(
+          (0): Linear(in_features=2, out_features=1, bias=True)
+          (1): ReLU()
+        )
+        """
         lines = [f"({name}): {module!r}" for name, module in self.named_children()]
         if not lines:
             return f"{type(self).__name__}({self.extra_repr()})"

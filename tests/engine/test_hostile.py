@@ -189,7 +189,7 @@ def test_an_endless_loop_in_a_call(mini, case):
 
 
 def test_an_endless_loop_that_silences_the_watchdog_is_ended_from_outside(mini, monkeypatch):
-    monkeypatch.setattr(runner, "MODULE_SECONDS", runner.TEST_SECONDS)
+    monkeypatch.setattr(runner, "MODULE_TESTS", 1)
     monkeypatch.setattr(runner, "GRACE", 0.3)
     silent = "import faulthandler; faulthandler.cancel_dump_traceback_later()"
     result = hurt(mini, in_double(f"\n    {silent}\n    while True: pass"), timeout=1)

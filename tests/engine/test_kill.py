@@ -12,8 +12,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -110,11 +112,20 @@ def server():
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory, server):
+def memory():
+    """A folder in memory where the platform has one: a thousand small courses come and go here."""
+    shared = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=shared if os.access(shared, os.W_OK) else None) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def prepared(memory, server):
     """For each command the course as it is before it; made once, copied for each trial."""
     folders = {}
     for command in ("swap", "unswap", "reset", "stubs", "progress"):
-        course = tiny.make(tmp_path_factory.mktemp(command) / "course")
+        course = tiny.make(memory / command)
+        shutil.rmtree(course.root / "tests")
         for path, content in MINE.items():
             (course.root / f"{path}.py").write_bytes(content)
         (course.root / "a" / "one.py").chmod(0o640)
@@ -138,8 +149,9 @@ def run(server, course, command, call=None, delay=None):
 
 
 @contextmanager
-def trial(prepared, command, where):
-    root = where / "trial"
+def trial(prepared, command):
+    """A copy of the course, for one kill."""
+    root = prepared[command].with_name("trial")
     shutil.copytree(prepared[command], root)
     try:
         yield manifest.load.__wrapped__(root)
@@ -155,6 +167,7 @@ def solution(course, path):
     return (course.root / "solutions" / f"{path}.py").read_bytes()
 
 
+@cache
 def stub(course, path):
     return stubs.stub_of(course, course.module(path)).encode()
 
@@ -218,11 +231,9 @@ def check(server, course, command, restore):
 
 
 @pytest.mark.parametrize("command", ["swap", "unswap", "reset", "stubs", "progress"])
-def test_killed_at_any_system_call_a_command_loses_nothing_and_can_be_finished(
-    server, prepared, tmp_path, command
-):
+def test_killed_at_any_system_call_a_command_loses_nothing_and_can_be_finished(server, prepared, command):
     for call in range(1, 1000):
-        with trial(prepared, command, tmp_path) as course:
+        with trial(prepared, command) as course:
             killed = run(server, course, command, call=call)["killed"]
             check(server, course, command, restore=call % 2)
         if not killed:
@@ -231,20 +242,20 @@ def test_killed_at_any_system_call_a_command_loses_nothing_and_can_be_finished(
 
 
 @pytest.mark.parametrize("command", ["swap", "unswap", "reset", "progress"])
-def test_killed_at_random_a_command_loses_nothing_and_can_be_finished(server, prepared, tmp_path, command):
+def test_killed_at_random_a_command_loses_nothing_and_can_be_finished(server, prepared, command):
     rng = random.Random(command)
-    with trial(prepared, command, tmp_path) as course:
+    with trial(prepared, command) as course:
         duration = run(server, course, command)["seconds"]
     for number in range(RANDOM_TRIALS):
-        with trial(prepared, command, tmp_path) as course:
+        with trial(prepared, command) as course:
             run(server, course, command, delay=duration * rng.random())
             check(server, course, command, restore=number % 2)
 
 
-def test_work_saved_after_an_interrupted_unswap_stays(server, prepared, tmp_path):
+def test_work_saved_after_an_interrupted_unswap_stays(server, prepared):
     """Whatever the moment of the kill, the next run leaves alone what the journal lists no more."""
     for call in range(1, 1000):
-        with trial(prepared, "unswap", tmp_path) as course:
+        with trial(prepared, "unswap") as course:
             killed = run(server, course, "unswap", call=call)["killed"]
             own = [path for path in MINE if path not in swap.status(course)]
             for path in own:

@@ -119,13 +119,13 @@ def test_mnist_without_data_and_network_says_what_it_uses(course) -> None:
     [(1, QUICK, "two_moons"), (2, ("--data", "digits", "--epochs", "1"), "mnist")],
     ids=["two moons", "mnist"],
 )
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(course, phase, arguments, name) -> None:
-    for seed in ("3", "3", "4"):
-        finish(course, phase, *arguments, "--seed", seed, stack="reference")
-    first, second, other = ((course.root / f"runs/{name}_00{i}/metrics.csv").read_bytes() for i in (1, 2, 3))
+def test_the_same_seed_gives_the_same_bytes(course, phase, arguments, name) -> None:
+    for _ in range(2):
+        finish(course, phase, *arguments, "--seed", "3", stack="reference")
+    first, second = ((course.root / f"runs/{name}_00{i}/metrics.csv").read_bytes() for i in (1, 2))
     assert first == second
-    assert first != other
     assert first.startswith(b"step,epoch,loss,accuracy\n1,1,")
+    assert first.count(b"\n") > 30
     assert b"\r" not in first
 
 
@@ -323,10 +323,13 @@ def test_freed_memory_can_be_reused_where_the_library_is_glibc() -> None:
     assert done.returncode == int(glibc), done.stderr
 
 
-def test_the_threads_of_blas_are_set_for_a_process_yet_to_start() -> None:
+def test_the_threads_of_blas_are_set_for_a_process_yet_to_start(monkeypatch) -> None:
     environment = performance.blas_environment(3)
     assert environment["OMP_NUM_THREADS"] == environment["OPENBLAS_NUM_THREADS"] == "3"
     assert environment.get("PATH") == os.environ.get("PATH")
-    assert int(performance.blas_environment()["OMP_NUM_THREADS"]) >= 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert performance.blas_environment()["OMP_NUM_THREADS"] == "2"  # what somebody chose
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert performance.blas_environment()["OMP_NUM_THREADS"] == "1"
     with pytest.raises(ValueError, match="at least 1 thread, got 0"):
         performance.blas_environment(0)

@@ -67,7 +67,10 @@ def test_the_stub_is_untouched_and_starts_no_process(mini, monkeypatch, change):
 
 def test_a_file_with_open_blanks_and_nothing_wrong_is_started(mini):
     stub = (mini.root / "utils/scale.py").read_text()
-    mini.write("utils/scale.py", stub.replace('raise NotImplementedError("utils.scale: TODO 1 of 2, double")', "return 2 * x"))
+    mini.write(
+        "utils/scale.py",
+        stub.replace('raise NotImplementedError("utils.scale: TODO 1 of 2, double")', "return 2 * x"),
+    )
     result = one(mini)
     assert result.status == "started"
     assert [t.outcome for t in result.tests] == ["passed", "todo"]
@@ -122,7 +125,11 @@ def test_a_replaced_file_is_a_variant(mini, tmp_path):
     other = tmp_path / "other.py"
     other.write_text(WRONG)
     result = one(mini, replace={"utils.scale": other})
-    assert (result.status, result.provenance.kind, result.provenance.file) == ("failed", "variant", str(other))
+    assert (result.status, result.provenance.kind, result.provenance.file) == (
+        "failed",
+        "variant",
+        str(other),
+    )
     assert one(mini, "utils/area", stack="solutions", replace={"utils.scale": other}).status == "failed"
 
 
@@ -152,7 +159,8 @@ def test_the_nearest_prerequisite_is_named_first(mini):
     mini.add(
         "utils/roof",
         "from utils.area import triangle\n\n\ndef roof(a, b):\n    return 2 * triangle(a, b)\n",
-        HEAD + "from utils.roof import roof\n\ndef test_roof():\n    expect.equal(roof(2.0, 3.0), 6.0, 'roof')\n",
+        HEAD
+        + "from utils.roof import roof\n\ndef test_roof():\n    expect.equal(roof(2.0, 3.0), 6.0, 'roof')\n",
         ("roof",),
         needs=("utils/area",),
     )
@@ -168,7 +176,9 @@ def test_results_come_in_course_order_and_each_is_announced_once(mini):
     mini.write("utils/scale.py", SCALE.replace("return 2.0", "import time; time.sleep(0.3); return 2.0"))
     mini.solve("utils/area")
     heard: list[str] = []
-    results = runner.grade(mini.course, mini.course.modules, jobs=2, on_result=lambda r: heard.append(r.module))
+    results = runner.grade(
+        mini.course, mini.course.modules, jobs=2, on_result=lambda r: heard.append(r.module)
+    )
     assert [r.module for r in results] == ["utils/scale", "utils/area"]
     assert heard == ["utils/area", "utils/scale"]
 
@@ -176,7 +186,10 @@ def test_results_come_in_course_order_and_each_is_announced_once(mini):
 def test_stop_ends_the_children_at_once(mini):
     mini.write("utils/scale.py", SCALE.replace("return 2.0 * x", "\n    while True: pass"))
     began = time.monotonic()
-    assert runner.grade(mini.course, [mini.course.module("scale")], stop=lambda: time.monotonic() > began + 0.5) == []
+    assert (
+        runner.grade(mini.course, [mini.course.module("scale")], stop=lambda: time.monotonic() > began + 0.5)
+        == []
+    )
     assert time.monotonic() - began < 3
 
 
@@ -206,7 +219,10 @@ def test_ctrl_c_ends_everything_and_travels_on(mini, tmp_path):
     )
     root = Path(runner.__file__).parents[1]
     process = subprocess.Popen(
-        [sys.executable, program], env=os.environ | {"PYTHONPATH": str(root)}, stderr=subprocess.PIPE, text=True
+        [sys.executable, program],
+        env=os.environ | {"PYTHONPATH": str(root)},
+        stderr=subprocess.PIPE,
+        text=True,
     )
     until = time.monotonic() + 10
     while not sign.exists() and time.monotonic() < until:
@@ -233,7 +249,10 @@ def test_no_suite_is_the_courses_fault(mini):
         ("def test_a(:\n", "the suite could not be loaded: SyntaxError: "),
         ("x = 1 / 0\n", "the suite could not be loaded: ZeroDivisionError: division by zero"),
         ("from utils import scale\nscale.triple\n", "utils/scale.py has no 'triple': the suite needs it"),
-        ("from utils.scale import halv\n", "utils/scale.py has no 'halv': the suite needs it (was it renamed to 'halve'?)"),
+        (
+            "from utils.scale import halv\n",
+            "utils/scale.py has no 'halv': the suite needs it (was it renamed to 'halve'?)",
+        ),
     ],
 )
 def test_a_suite_that_yields_no_tests_is_never_a_pass(mini, text, problem):
@@ -266,7 +285,11 @@ def test_names_of_parametrized_tests_and_classes(mini):
                 expect.equal(double(0.0), 0.0, "double of 0")
         """,
     )
-    assert [t.name for t in one(mini).tests] == ["test_double[small]", "test_double[wide]", "TestMore::test_zero"]
+    assert [t.name for t in one(mini).tests] == [
+        "test_double[small]",
+        "test_double[wide]",
+        "TestMore::test_zero",
+    ]
 
 
 PROPERTY = """
@@ -290,7 +313,11 @@ def test_a_failing_property_names_its_smallest_example_in_one_line(mini):
 
 
 def test_a_property_is_the_same_every_time_and_leaves_nothing_behind(mini):
-    suite(mini, PROPERTY + "    Seen.append(x)\nSeen = []\ndef test_seen():\n    print(Seen, double(1.0))\n    assert Seen\n")
+    suite(
+        mini,
+        PROPERTY
+        + "    Seen.append(x)\nSeen = []\ndef test_seen():\n    print(Seen, double(1.0))\n    assert Seen\n",
+    )
     mini.solve("utils/scale")
     first, second = one(mini), one(mini)
     assert first.status == "passed"
@@ -301,7 +328,11 @@ def test_a_property_is_the_same_every_time_and_leaves_nothing_behind(mini):
 
 def test_the_thorough_profile_looks_at_more(mini, monkeypatch):
     monkeypatch.setenv("HYPOTHESIS_PROFILE", "thorough")
-    suite(mini, PROPERTY + "    Seen.append(x)\nSeen = []\ndef test_seen():\n    print(len(Seen), double(1.0))\n    assert Seen\n")
+    suite(
+        mini,
+        PROPERTY
+        + "    Seen.append(x)\nSeen = []\ndef test_seen():\n    print(len(Seen), double(1.0))\n    assert Seen\n",
+    )
     mini.solve("utils/scale")
     assert int(one(mini).printed.split()[0]) == 500
 
@@ -314,19 +345,26 @@ def test_an_answer_that_changes_from_call_to_call_is_called_so(mini):
 
 
 def test_a_todo_inside_a_property_is_a_todo(mini):
-    mini.write("utils/scale.py", (mini.root / "utils/scale.py").read_text().replace("TODO 2 of 2, halve", "TODO"))
+    mini.write(
+        "utils/scale.py", (mini.root / "utils/scale.py").read_text().replace("TODO 2 of 2, halve", "TODO")
+    )
     suite(mini, PROPERTY)
     assert [t.outcome for t in one(mini).tests] == ["todo"]
 
 
 def test_the_suites_own_assert_is_shown_without_pytests_rendering(mini):
     mini.solve("utils/scale")
-    suite(mini, "from utils.scale import double\ndef test_a():\n    assert double(1.0) == 3.0, 'twice one is two'\n")
+    suite(
+        mini,
+        "from utils.scale import double\ndef test_a():\n    assert double(1.0) == 3.0, 'twice one is two'\n",
+    )
     assert one(mini).tests[0].message == "twice one is two"
 
 
 def test_a_warning_of_the_learners_code_is_a_note_and_no_failure(mini):
-    mini.write("utils/scale.py", SCALE.replace("return 2.0 * x", "np.exp(np.array([1000.0]))\n    return 2.0 * x"))
+    mini.write(
+        "utils/scale.py", SCALE.replace("return 2.0 * x", "np.exp(np.array([1000.0]))\n    return 2.0 * x")
+    )
     result = one(mini)
     assert result.status == "passed"
     assert result.notes == ("RuntimeWarning: overflow encountered in exp (utils/scale.py:8)",)
@@ -357,5 +395,7 @@ def test_children_are_new_processes_where_there_is_no_server(mini, monkeypatch):
 def test_the_parent_imports_nothing_heavy():
     program = "import sys, curriculum.runner; print([m for m in ('numpy', 'pytest', 'rich', 'hypothesis') if m in sys.modules])"
     root = Path(runner.__file__).parents[1]
-    shown = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
+    )
     assert shown.stdout.strip() == "[]"

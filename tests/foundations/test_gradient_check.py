@@ -90,7 +90,7 @@ def test_numerical_gradient_gives_copies_to_f(rng):
 
 
 def test_two_thirds_of_the_digits():
-    """The error of sin at 1e3 * i stays near eps^(2/3): a step fixed at 1e-5 or a one-sided one is far from it."""
+    """The error stays near eps^(2/3); with a fixed or a one-sided step it is far from it."""
     x = np.linspace(0.0, 1000.0, 11)
     error = np.abs(numerical_gradient(lambda v: float(np.sin(v / 100).sum() * 100), x) - np.cos(x / 100))
     worst = float(np.max(error))

@@ -53,12 +53,20 @@ def values(model):
 # Parameters.
 
 
+def holder(p):
+    """A module whose only parameter is p."""
+    module = Module()
+    module.p = p
+    return module
+
+
 def test_a_parameter_is_a_tensor_that_requires_a_gradient_and_keeps_its_array():
     array = np.array([1.0, -2.0], np.float32)
     p = Parameter(array)
     expect.tensor(p, np.array([1.0, -2.0], np.float32), "Parameter([1, -2])", dtype=np.float32)
     expect.true(p.requires_grad is True, f"a Parameter requires a gradient, yours says {p.requires_grad}")
     expect.true(p.data is array, "a Parameter keeps the array it is given: yours holds another one")
+    expect.equal(names(holder(p)), ["p"], "the parameters of a module with one")
 
 
 def test_a_parameter_takes_lists_a_dtype_and_tensors():
@@ -66,11 +74,14 @@ def test_a_parameter_takes_lists_a_dtype_and_tensors():
     expect.tensor(Parameter([1, 2], dtype=np.float32), np.float32([1, 2]), "with a dtype", dtype=np.float32)
     source = Tensor(np.array([4.0]))
     expect.true(Parameter(source).data is source.data, "Parameter(tensor) should hold the Tensor's own array")
+    expect.equal(names(holder(Parameter(source))), ["p"], "the parameters of a module with one")
 
 
-def test_a_parameter_of_integers_is_refused():
+def test_a_parameter_of_integers_is_refused_and_a_tensor_is_none():
     with expect.raises(TypeError, "int64"):
         Parameter(np.array([1, 2], np.int64))
+    expect.equal(names(holder(Tensor(np.ones(2)))), [], "the parameters of a module with a Tensor")
+    expect.equal(names(holder(Parameter(np.ones(2)))), ["p"], "the parameters of a module with one")
 
 
 # Finding.
@@ -201,14 +212,19 @@ def test_bad_buffers_are_refused():
 
 
 def test_train_and_eval_reach_every_module_and_return_the_model():
-    net = Net()
-    expect.equal([m.training for m in net.modules()], [True, True, True], "training after construction")
+    net = Sequential(Net())
+    everything = (net, net[0], net[0].first, net[0].second)
+
+    def modes():
+        return [m.training for m in everything]
+
+    expect.equal(modes(), [True] * 4, "training of a new model, from the top down")
     expect.true(net.eval() is net, "eval() returns the model itself")
-    expect.equal([m.training for m in net.modules()], [False, False, False], "training after eval()")
+    expect.equal(modes(), [False] * 4, "training after eval(), from the top down")
     expect.true(net.train() is net, "train() returns the model itself")
-    expect.equal([m.training for m in net.modules()], [True, True, True], "training after train()")
-    net.train(False)
-    expect.equal([m.training for m in net.modules()], [False, False, False], "training after train(False)")
+    expect.equal(modes(), [True] * 4, "training after train(), from the top down")
+    expect.true(net.train(False) is net, "train(False) returns the model itself")
+    expect.equal(modes(), [False] * 4, "training after train(False), from the top down")
 
 
 def test_gradients_reach_every_parameter_and_zero_grad_forgets_them():
@@ -314,6 +330,9 @@ def test_sequential_runs_its_modules_in_order():
 def test_an_empty_sequential_returns_its_input():
     x = Tensor(np.ones(3))
     expect.true(Sequential()(x) is x, "Sequential()(x) should be x itself")
+    expect.tensor(
+        Sequential(Sequential(), Scale(2.0))(x), np.full(3, 2.0), "one that holds an empty one, of 1 * 2"
+    )
 
 
 def test_containers_are_indexed_like_lists():

@@ -1,18 +1,21 @@
-r"""How surprised? The loss of classifiers: the negative logarithm of the probability given to what happened.
+r"""How surprised? The loss of classifiers: minus the logarithm of the probability given to what happened.
 
-    loss_i = -sum_c q_ic w_c log p_ic,        p = softmax(logits),        dloss_i/dlogits = p_i sum_c(q_ic w_c) - q_i w
+    loss_n = -sum_c a_nc log p_nc,    p_n = softmax(logits_n)      dloss_n/dlogits_n = (sum_c a_nc) p_n - a_n
 
-with q the target distribution and w a weight for each class. For a class index q is one-hot and the loss is
--log p of that class; the gradient is then p - q: what the model said minus what was true. Label smoothing mixes q
-with the uniform distribution, (1 - eps) q + eps / C, so that no logit is pushed to infinity.
+with coefficients a = q w: q the target distribution, w a weight for each class. For a class index q is
+one-hot, the loss -log p of that class and the gradient p - q: what the model said minus what was true.
+Label smoothing mixes q with the uniform distribution, (1 - eps) q + eps / C: no logit is pushed to infinity.
 
-Logits go in, not probabilities: softmax and logarithm together are stable (log p = logits - logsumexp), apart they
-take the logarithm of a probability that has underflowed to 0. The fused rule needs one pass and no intermediate graph.
+Logits go in, not probabilities. Softmax and logarithm together are stable, log p = x - logsumexp(x); apart,
+the logarithm meets a probability that has underflowed to 0. Fused they are one node with a simple rule.
 
-Shapes   logits (C,), (N, C) or (N, C, *): classes on axis 1; targets (), (N,) or (N, *) of integers, or the shape of
-         the logits for probabilities. The loss is a scalar, or the targets' shape with reduction "none".
-Source   Bishop 2006, Pattern Recognition and Machine Learning, eq. 4.108-4.109; Szegedy et al. 2016,
-         arXiv:1512.00567, sec. 7 (label smoothing).
+For yes or no one logit x is enough: log p = log sigmoid(x), and for no log(1 - p) = log sigmoid(-x).
+
+Shapes   logits (C,), (N, C) or (N, C, *): classes on axis 1, or 0 if it is the only one. Targets: integers of
+         shape (), (N,) or (N, *), or probabilities of the shape of the logits. The loss is a scalar, or with
+         reduction "none" (), (N,) or (N, *).
+Source   Bishop 2006, Pattern Recognition and Machine Learning, eq. 4.90-4.91 and 4.108-4.109;
+         Szegedy et al. 2016, arXiv:1512.00567, sec. 7 (label smoothing).
 """
 
 from __future__ import annotations
@@ -20,34 +23,85 @@ from __future__ import annotations
 import numpy as np
 
 from foundations.computational_graph import Array, Function, Operand, Tensor, as_array, as_tensor
-from foundations.shaping import reshape, transpose, unsqueeze
+from foundations.shaping import unsqueeze
 from nn_core.activations.sigmoid import log_sigmoid
 from nn_core.activations.softmax import softmax
 from nn_core.module import Module
 from optimization.losses.mse import reduce
 from utils.math_utils import log_softmax
+from utils.tensor_utils import broadcast_shapes
 
 
 class CrossEntropy(Function):
-    """Rows of logits (M, C) -> losses (M,): -sum_c coefficients_c log softmax(logits)_c.
+    """Logits (N, C, *) -> losses (N, *): -sum_c a_c log softmax(logits)_c along ``axis``.
 
     Args:
-        coefficients: (M, C), q * w of the formula; constant. Where one is 0 its logarithm is not looked at, so a
-            logit of -inf (an impossible class) costs nothing unless it is the target.
+        coefficients: a of the formula, of the shape of the logits, none negative; constant.
+        axis: where the classes are.
     """
 
-    def __init__(self, coefficients: Array):
-        self.coefficients = coefficients
+    def __init__(self, coefficients: Array, axis: int):
+        self.coefficients, self.axis = coefficients, axis
 
     def forward(self, logits: Array) -> Array:
-        log_p = log_softmax(logits, axis=1)
-        terms = np.multiply(self.coefficients, log_p, where=self.coefficients != 0, out=np.zeros_like(log_p))
-        return -terms.sum(axis=1)
+        """Return -sum_c a_c log p_c, with log p from `utils.math_utils.log_softmax`.
+
+        Where a coefficient is 0 its logarithm is not looked at: a logit of -inf, an impossible class, costs
+        nothing unless it is the target (0 * inf would be NaN).
+        """
+        a, log_p = self.coefficients, log_softmax(logits, self.axis)
+        return (np.where(a != 0, -log_p, 0) * a).sum(axis=self.axis)
 
     def backward(self, grad):
+        """Map dL/dlosses (N, *) to dL/dlogits: (p * the sum of a along the axis - a) * grad.
+
+        Read the logits from ``self.operands`` and use `nn_core.activations.softmax.softmax`, so that this
+        gradient can be differentiated again. ``grad`` lacks the class axis: `unsqueeze` it.
+        """
         (logits,) = self.operands
-        total = self.coefficients.sum(axis=1, keepdims=True)  # (M, 1)
-        return (softmax(logits, axis=1) * total - self.coefficients) * unsqueeze(grad, 1)
+        total = self.coefficients.sum(axis=self.axis, keepdims=True)
+        return (softmax(logits, self.axis) * total - self.coefficients) * unsqueeze(grad, self.axis)
+
+
+def target_distribution(
+    target: Array, shape: tuple[int, ...], ignore_index: int = -100
+) -> tuple[Array, Array]:
+    """What the targets say about each class, whichever way they say it.
+
+    Args:
+        target: class indices (any integer dtype), of ``shape`` without its class axis; or probabilities (any
+            other dtype), of ``shape``.
+        shape: of the logits: (C,), (N, C) or (N, C, *). The class axis is 1, or 0 if there is only one.
+        ignore_index: positions with this index do not count; it may be a class or not. Indices only.
+
+    Returns:
+        q, of ``shape``: booleans, True at the target class of each position that counts, False everywhere
+            else; or the probabilities themselves.
+        counted, booleans, of ``shape`` with 1 for the number of classes: False at ignored positions. All True
+            for probabilities.
+
+    Raises:
+        ValueError: ``shape`` is () or has no class (the message names it); the target has another shape (it
+            names that, the one expected and that of the logits); or an index is neither a class nor ignored
+            (it names the index and the shape of the logits). A negative index does not count from the end.
+    """
+    axis = _class_axis(shape)
+    classes, positions = shape[axis], (*shape[:axis], *shape[axis + 1 :])
+    by_index = target.dtype.kind in "iu"
+    kind, expected = ("indices", positions) if by_index else ("probabilities", shape)
+    if target.shape != expected:
+        raise ValueError(f"logits {shape} need target {kind} of shape {expected}, got {target.shape}")
+    if not by_index:
+        return target, np.ones_like(target, bool, shape=(*shape[:axis], 1, *shape[axis + 1 :]))
+    counted = target != ignore_index
+    wrong = counted & ((target < 0) | (target >= classes))
+    if wrong.any():
+        raise ValueError(
+            f"target {target[wrong][0]} is not a class: expected 0 to {classes - 1} (logits {shape}), "
+            f"or {ignore_index} to ignore it"
+        )
+    counted = np.expand_dims(counted, axis)
+    return (np.expand_dims(target, axis) == _along(np.arange(classes, like=target), shape)) & counted, counted
 
 
 def cross_entropy(
@@ -58,68 +112,45 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Cross-entropy between softmax(logits) and the target.
+    """Cross-entropy between the target and softmax(logits): -sum_c ((1 - eps) q_c + eps / C) w_c log p_c.
 
     Args:
-        logits: (C,), (N, C) or (N, C, *), unnormalised log-probabilities.
+        logits: (C,), (N, C) or (N, C, *): unnormalised log-probabilities.
         target: class indices (integers) of shape (), (N,) or (N, *); or probabilities (floating point) of the
             shape of the logits. Constant: no gradient flows into it.
-        weight: (C,), a factor for each class; default 1.
-        ignore_index: positions with this index cost nothing and do not count. Indices only.
-        reduction: "none"; "sum"; or "mean": for indices the sum over the targets' total weight (w of each target's
-            class, ignored ones left out), for probabilities the sum over the number of positions.
-        label_smoothing: eps of the formula, in [0, 1]. With indices and weights, each class's share eps / C carries
-            that class's own weight.
+        weight: w, (C,), a factor for each class; default 1. Constant.
+        ignore_index: positions with this index cost nothing and do not count, smoothing included.
+        reduction: "none"; "sum"; or "mean": for indices the sum over the total weight of the target classes
+            that count (without weights, their number); for probabilities the sum over the number of losses.
+        label_smoothing: eps of the formula, in [0, 1].
+
+    Returns:
+        A scalar, or for "none" the losses, of the logits' shape without the class axis. float32 logits give a
+        float32 loss, whatever the dtypes of target and weight.
 
     Raises:
-        ValueError: shapes that do not fit (both named), an index outside [0, C) that is not ``ignore_index`` (named,
-            with C), a smoothing outside [0, 1], or a mean over no target because all are ignored.
+        ValueError: as `target_distribution`; a weight that is not (C,) (the message names its shape and C); a
+            smoothing outside [0, 1] (it names it); an unknown reduction (as `reduce`); or the mean where no
+            target counts, or all that count have weight 0.
     """
-    logits, labels = as_tensor(logits), as_array(target)
-    labels = labels if hasattr(labels, "dtype") else np.asarray(labels)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing must be in [0, 1], got {label_smoothing}")
-    axis = 0 if logits.ndim == 1 else 1
-    classes, positions = logits.shape[axis], (*logits.shape[:axis], *logits.shape[axis + 1 :])
-    by_index = labels.dtype.kind in "iu"
-    if labels.shape != (positions if by_index else logits.shape):
-        kind = "indices" if by_index else "probabilities"
-        raise ValueError(
-            f"logits {logits.shape} need target {kind} of shape {positions if by_index else logits.shape}, "
-            f"got {labels.shape}"
-        )
-    w = np.ones(classes, logits.dtype) if weight is None else as_array(weight).astype(logits.dtype)
+    logits, target = as_tensor(logits), _constant(target)
+    q, counted = target_distribution(target, logits.shape, ignore_index)
+    axis, dtype, eps = _class_axis(logits.shape), _float(logits), float(label_smoothing)
+    classes = logits.shape[axis]
+    w = np.ones_like(q, dtype, shape=classes) if weight is None else _constant(weight).astype(dtype)
     if w.shape != (classes,):
         raise ValueError(f"weight has shape {w.shape}, logits {logits.shape} have {classes} classes")
-    rows = reshape(transpose(logits, _classes_last(logits.ndim, axis)), (-1, classes))  # (M, C)
-    if by_index:
-        q, counted = _one_hot(labels.reshape(-1), classes, ignore_index, logits.dtype)  # (M, C), (M,)
-        divisor = (q @ w).sum()
-    else:
-        q = labels.transpose(_classes_last(logits.ndim, axis)).reshape(-1, classes).astype(logits.dtype)
-        counted, divisor = np.ones((len(q), 1), logits.dtype), len(q)
-    smoothed = (1 - label_smoothing) * q + label_smoothing / classes * counted
-    losses = CrossEntropy.apply(rows, coefficients=smoothed * w)  # (M,)
-    if reduction == "mean":
-        if divisor == 0:
-            raise ValueError(f"the mean of no losses: all {labels.size} targets are {ignore_index} or have weight 0")
-        return losses.sum() * (1.0 / float(divisor))
-    return reduce(reshape(losses, positions), reduction)
-
-
-def _classes_last(ndim: int, axis: int) -> tuple[int, ...]:
-    return (*(i for i in range(ndim) if i != axis), axis)
-
-
-def _one_hot(labels: Array, classes: int, ignore_index: int, dtype: np.dtype) -> tuple[Array, Array]:
-    """One-hot rows (M, C) with zeros for ignored labels, and (M, 1): 1 where a label counts, 0 where ignored."""
-    counts = labels != ignore_index
-    wrong = counts & ((labels < 0) | (labels >= classes))
-    if wrong.any():
-        raise ValueError(f"target {int(labels[wrong][0])} is not a class: expected 0 to {classes - 1} or {ignore_index}")
-    q = np.zeros((len(labels), classes), dtype)
-    q[np.flatnonzero(counts), labels[counts]] = 1
-    return q, counts.astype(dtype)[:, None]
+    w = _along(w, logits.shape)
+    smoothed = (1.0 - eps) * q.astype(dtype) + (eps / classes) * counted.astype(dtype)
+    losses = CrossEntropy.apply(logits, coefficients=smoothed * w, axis=axis)
+    if reduction == "mean" and target.dtype.kind in "iu":
+        total = (q * w).sum().item()  # the weight of all targets; without weights, how many count
+        if total == 0:
+            raise ValueError(f"the mean of nothing: all {target.size} targets are {ignore_index} or weigh 0")
+        return losses.sum() * (1.0 / total)
+    return reduce(losses, reduction)
 
 
 def binary_cross_entropy_with_logits(
@@ -129,34 +160,32 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Array | None = None,
 ) -> Tensor:
-    """Yes or no, element by element: -[pos_weight * y log s + (1 - y) log(1 - s)] with s = sigmoid(logits).
+    """Yes or no, element by element: -weight * (pos_weight * y * log s + (1 - y) * log(1 - s)).
 
-    Written with log(1 - s) = log s - logits, so that neither logarithm ever sees a rounded 0:
-    (1 - y) * logits - (1 + (pos_weight - 1) * y) * log_sigmoid(logits).
+    s = sigmoid(logits) is the probability of yes; log(1 - s) is log sigmoid(-logits), right in both tails.
 
     Args:
         logits: (*).
-        target: (*), probabilities of yes in [0, 1]; constant.
-        weight: a factor for each element, broadcast to (*).
-        reduction: "mean", "sum" or "none".
-        pos_weight: a factor for the yes part, broadcast to (*): above 1 it trades precision for recall.
+        target: y, (*): probabilities of yes in [0, 1]. Constant.
+        weight: a factor for each element, broadcast to (*); default 1. Constant.
+        reduction: "mean" (over the number of elements), "sum" or "none".
+        pos_weight: a factor for the yes part, broadcast to (*), default 1: above 1 it trades precision for
+            recall. Constant.
+
+    Returns:
+        A scalar, or (*) for "none". float32 logits give a float32 loss.
 
     Raises:
-        ValueError: the shapes of logits and target differ; the message names both.
+        ValueError: logits and target differ in shape, or a factor does not broadcast to that shape (the
+            message names both shapes); or as `reduce`.
     """
-    logits, y = as_tensor(logits), as_array(target)
-    y = (y if hasattr(y, "dtype") else np.asarray(y)).astype(logits.dtype)
+    logits, y = as_tensor(logits), _constant(target)
     if logits.shape != y.shape:
         raise ValueError(f"logits have shape {logits.shape}, target {y.shape}: reshape one to the other")
-    scale = 1 if pos_weight is None else 1 + (as_array(pos_weight) - 1) * y
-    losses = (1 - y) * logits - log_sigmoid(logits) * _cast(scale, logits)
-    return reduce(losses if weight is None else losses * _cast(weight, logits), reduction)
-
-
-def _cast(factor: Operand, like: Tensor) -> Operand:
-    """A constant factor in the logits' dtype, so that float32 stays float32."""
-    factor = as_array(factor)
-    return factor.astype(like.dtype) if hasattr(factor, "dtype") else factor
+    y = y.astype(_float(logits))
+    yes = y if pos_weight is None else y * _factor(pos_weight, "pos_weight", logits)
+    losses = -(log_sigmoid(logits) * yes + log_sigmoid(-logits) * (1.0 - y))
+    return reduce(losses if weight is None else losses * _factor(weight, "weight", logits), reduction)
 
 
 class CrossEntropyLoss(Module):
@@ -174,9 +203,13 @@ class CrossEntropyLoss(Module):
         self.reduction, self.label_smoothing = reduction, label_smoothing
 
     def forward(self, logits: Operand, target: Operand) -> Tensor:
+        """(N, C, *) and (N, *) or (N, C, *) -> a scalar, or (N, *) for "none"."""
         return cross_entropy(
             logits, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
         )
+
+    def extra_repr(self) -> str:
+        return f"reduction='{self.reduction}', label_smoothing={self.label_smoothing}"
 
 
 class BCEWithLogitsLoss(Module):
@@ -187,4 +220,40 @@ class BCEWithLogitsLoss(Module):
         self.weight, self.reduction, self.pos_weight = weight, reduction, pos_weight
 
     def forward(self, logits: Operand, target: Operand) -> Tensor:
+        """(*), (*) -> a scalar, or (*) for "none"."""
         return binary_cross_entropy_with_logits(logits, target, self.weight, self.reduction, self.pos_weight)
+
+    def extra_repr(self) -> str:
+        return f"reduction='{self.reduction}'"
+
+
+def _class_axis(shape: tuple[int, ...]) -> int:
+    """Where the classes are in logits of ``shape``: 1, or 0 if that is the only axis."""
+    axis = 0 if len(shape) == 1 else 1
+    if not shape or shape[axis] == 0:
+        raise ValueError(f"logits need an axis with at least one class, got shape {shape}")
+    return axis
+
+
+def _along(classes: Array, shape: tuple[int, ...]) -> Array:
+    """One number a class, (C,), reshaped to broadcast along the class axis of ``shape``."""
+    return classes.reshape(-1, *[1] * (len(shape) - 1 - _class_axis(shape)))
+
+
+def _constant(x: Operand) -> Array:
+    """The array of a Tensor, an array as it is, what `np.asarray` makes of anything else."""
+    x = as_array(x)
+    return x if hasattr(x, "dtype") else np.asarray(x)
+
+
+def _float(logits: Tensor) -> np.dtype:
+    """The dtype to compute in: that of the logits; floating point if they are integers."""
+    return np.result_type(logits.dtype, np.float32)
+
+
+def _factor(factor: Operand, name: str, logits: Tensor) -> Array:
+    """A constant factor in the dtype of the logits, which it must not stretch."""
+    array = _constant(factor).astype(_float(logits))
+    if broadcast_shapes(array.shape, logits.shape) != logits.shape:
+        raise ValueError(f"{name} {array.shape} does not broadcast to the logits' shape {logits.shape}")
+    return array

@@ -4,16 +4,16 @@ r"""Adam: a step size for every weight, from running averages of its gradient an
     v_t = beta2 * v_{t-1} + (1 - beta2) * g_t^2         v_hat = v_t / (1 - beta2^t)
     w  <- w - lr * m_hat / (sqrt(v_hat) + eps)
 
-Both averages start at zero, so after t steps they hold only 1 - beta^t of their weight; dividing by it removes the
-bias, and the very first step has length lr whatever the gradient's scale. AMSGrad divides by the largest v so far,
-so that a step size never grows again.
+Both averages start at zero, so after t steps they hold only 1 - beta^t of their weight; dividing by it
+removes the bias, and the very first step has length lr whatever the gradient's scale. AMSGrad divides by the
+largest v so far, so that a step size never grows again.
 
-Weight decay: Adam adds it to the gradient, where the division by sqrt(v) takes most of it away again from weights
-with large gradients. AdamW shrinks the weights directly, w <- (1 - lr * weight_decay) * w, all at one rate.
+Weight decay: Adam adds it to the gradient, where the division by sqrt(v) takes most of it away again from
+weights with large gradients. AdamW shrinks all weights at one rate, w <- (1 - lr * weight_decay) * w.
 
 Shapes   both averages as the weights.
-Source   Kingma & Ba 2015, arXiv:1412.6980, algorithm 1; Reddi et al. 2018, "On the convergence of Adam and beyond",
-         algorithm 2 (AMSGrad); Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2 (AdamW).
+Source   Kingma & Ba 2015, arXiv:1412.6980, algorithm 1; Reddi et al. 2018, "On the convergence of Adam and
+         beyond", algorithm 2 (AMSGrad); Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2 (AdamW).
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay: each step first shrinks the weights by the factor 1 - lr * weight_decay.
+    """Adam with decoupled weight decay: each step first multiplies the weights by 1 - lr * weight_decay.
 
     Args, state, raises: as `Adam`, but ``weight_decay`` is not part of the gradient; its default is 0.01.
     """

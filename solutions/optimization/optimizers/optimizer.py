@@ -1,13 +1,13 @@
 r"""What every optimizer shares: which weights, with which settings, and what it remembers about each.
 
-An optimizer turns gradients into new weights, in place. Parameters come in groups, each with settings of its own,
-so that biases can go without weight decay or the last layer can learn faster. Everything the rule remembers
-(a momentum, a step count) lives in ``state``, one dict a parameter, so that saving it and loading it resumes
-training bit for bit.
+An optimizer turns gradients into new weights, in place. Parameters come in groups, each with settings of its
+own, so that biases can go without weight decay or the last layer can learn faster. Everything the rule
+remembers (a momentum, a step count) lives in ``state``, one dict a parameter, so that saving it and loading
+it resumes training bit for bit.
 
 Shapes   every array in ``state`` that follows a weight has the weight's shape.
-Source   the interface of PyTorch's torch.optim.Optimizer; cache-sized pieces: Drepper 2007, "What every programmer
-         should know about memory", sec. 6.2.
+Source   the interface of PyTorch's torch.optim.Optimizer; cache-sized pieces: Drepper 2007, "What every
+         programmer should know about memory", sec. 6.2.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class Optimizer:
         state: parameter -> dict of what `update` remembers about it; empty before its first update.
 
     Raises:
-        ValueError: there are no parameters, one occurs twice, or a group has an unknown setting; the message names it.
+        ValueError: there are no parameters, one occurs twice, or a group has an unknown setting; the message
+            names it.
         TypeError: a parameter is not a Tensor that requires a gradient; the message names its type.
     """
 
@@ -56,19 +57,25 @@ class Optimizer:
         """
         unknown = set(group) - set(self.defaults) - {"params"}
         if unknown:
-            raise ValueError(f"unknown settings {sorted(unknown)}: this optimizer has {sorted(self.defaults)}")
+            raise ValueError(
+                f"unknown settings {sorted(unknown)}: this optimizer has {sorted(self.defaults)}"
+            )
         params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
         known = {p for g in self.param_groups for p in g["params"]}
         for i, p in enumerate(params):
             if not isinstance(p, Tensor) or not p.requires_grad:
-                raise TypeError(f"parameter {i} must be a Tensor that requires a gradient, got {type(p).__name__}")
+                raise TypeError(
+                    f"parameter {i} must be a Tensor that requires a gradient, got {type(p).__name__}"
+                )
             if p in known:
-                raise ValueError(f"parameter {i} of shape {p.shape} is in the optimizer already: it would move twice")
+                raise ValueError(
+                    f"parameter {i} of shape {p.shape} is in the optimizer already: it would move twice"
+                )
             known.add(p)
         self.param_groups.append({**self.defaults, **group, "params": params})
 
     def zero_grad(self) -> None:
-        """Forget every parameter's gradient: ``.grad`` becomes None. Without it, gradients of all batches add up."""
+        """Set every parameter's ``grad`` to None; otherwise the gradients of all batches add up."""
         for group in self.param_groups:
             for p in group["params"]:
                 p.grad = None
@@ -81,7 +88,7 @@ class Optimizer:
                     self.update(p.data, p.grad, self.state.setdefault(p, {}), group)
 
     def update(self, weights: Array, grad: Array, state: dict, group: Mapping) -> None:
-        """Change ``weights`` in place by the rule; ``grad`` is only read, ``state`` is this parameter's memory."""
+        """Change ``weights`` in place by the rule; ``grad`` is read, ``state`` is the parameter's memory."""
         raise TypeError(f"{type(self).__name__} does not define update")
 
     def state_dict(self) -> dict[str, object]:
@@ -100,9 +107,12 @@ class Optimizer:
         """Continue from what `state_dict` returned; the arrays are copied.
 
         Raises:
-            ValueError: the number of groups, or of parameters in a group, differs; the message names both numbers.
+            ValueError: the number of groups, or of parameters in a group, differs; the message names both
+                numbers.
         """
-        ours, theirs = ([len(g["params"]) for g in groups] for groups in (self.param_groups, saved["param_groups"]))
+        ours, theirs = (
+            [len(g["params"]) for g in groups] for groups in (self.param_groups, saved["param_groups"])
+        )
         if ours != theirs:
             raise ValueError(f"the saved groups have {theirs} parameters, this optimizer's have {ours}")
         params = [p for g in self.param_groups for p in g["params"]]
@@ -112,9 +122,10 @@ class Optimizer:
 
 
 def pieces(*arrays: Array) -> Iterator[tuple[Array, ...]]:
-    """Arrays of one shape, cut alike into flat pieces of `PIECE` elements; writing to a piece writes to its array.
+    """Arrays of one shape, cut alike into flat pieces of `PIECE` elements that write through to their array.
 
-    Only arrays that lie in memory in C order have flat views; of one that does not, the whole array is the only piece.
+    Only arrays that lie in memory in C order have flat views; of one that does not, the whole array is the
+    only piece.
     """
     if all(a.flags.c_contiguous for a in arrays):
         arrays = tuple([a.reshape(-1) for a in arrays])

@@ -4,9 +4,9 @@ r"""Stochastic gradient descent: a step against the gradient, with a velocity th
     v_t = momentum * v_{t-1} + (1 - dampening) * g_t,    v_1 = g_1
     w  <- w - lr * v_t                           Nesterov: w - lr * (g_t + momentum * v_t)
 
-With a constant gradient the velocity tends to g / (1 - momentum): momentum 0.9 makes steps ten times as long along
-a steady slope and cancels what flips sign. The learning rate multiplies the velocity, not the gradient inside it,
-so a change of ``lr`` acts at once.
+With a constant gradient the velocity tends to g / (1 - momentum): momentum 0.9 makes steps ten times as long
+along a steady slope and cancels what flips sign. The learning rate multiplies the velocity, not the gradient
+inside it, so a change of ``lr`` acts at once.
 
 Shapes   velocity as the weights.
 Source   Robbins & Monro 1951 (SGD); Polyak 1964 (momentum); Sutskever et al. 2013, "On the importance of
@@ -30,7 +30,8 @@ class SGD(Optimizer):
         params: Tensors or groups, see `Optimizer`.
         lr: learning rate, >= 0.
         momentum: share of the velocity that is kept, in [0, 1); 0 keeps none and stores nothing.
-        dampening: share of the gradient that does not enter the velocity, in [0, 1]; the first step is undamped.
+        dampening: share of the gradient that does not enter the velocity, in [0, 1]; the first step is
+            undamped.
         weight_decay: L2 penalty, >= 0.
         nesterov: step along g + momentum * v; needs momentum > 0 and dampening 0.
 

@@ -1,0 +1,250 @@
+r"""A layer knows its parameters: a tree of modules whose leaves are the numbers that training changes.
+
+    class Net(Module):
+        def __init__(self, *, rng):
+            super().__init__()
+            self.hidden = Linear(784, 256, rng=rng)      # hidden.weight (256, 784), hidden.bias (256,)
+            self.scale = Parameter(np.ones(1))           # scale (1,)
+
+        def forward(self, x):
+            return self.hidden(x) * self.scale
+
+The registry is the instance's own dictionary: Python keeps attributes in the order of their assignment, so
+one walk over `vars` finds every parameter, buffer and submodule, with its path, always in the same order.
+Nothing is recorded twice, so deleting or reassigning an attribute needs no bookkeeping.
+
+A *parameter* is learned. A *buffer* is an array that belongs to the state but is not learned: a running mean,
+a mask. A parameter used in several places (tied weights) is one parameter: it counts once, by its first path.
+
+Source   Paszke et al. 2019, "PyTorch: An Imperative Style, High-Performance Deep Learning Library",
+         arXiv:1912.01703, sec. 4.1 (names and behaviour).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+
+from foundations.computational_graph import Array, Operand, Tensor, as_array
+
+
+class Parameter(Tensor):
+    """A Tensor that is learned: a leaf that requires a gradient, which a `Module` finds among its attributes.
+
+    Args:
+        data: what `np.asarray` takes, or a Tensor, whose array it then holds; an array is kept, not copied.
+        dtype: convert to it.
+
+    Raises:
+        TypeError: the dtype is not floating point.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: object, *, dtype: type | np.dtype | None = None):
+        raise NotImplementedError("nn_core.module: TODO 1 of 14, Parameter.__init__")
+
+
+class Module:
+    """The base of every layer and model: assign parameters and submodules, define `forward`, call the object.
+
+    Attributes:
+        training: True after construction and `train()`, False after `eval()`: dropout and the like read it.
+    """
+
+    training: bool
+
+    def __init__(self) -> None:
+        self.training = True
+        self._buffers: set[str] = set()  # names: the arrays themselves are attributes like any other
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Assign an attribute; a parameter or submodule is part of the model from now on, a buffer stays one.
+
+        Raises:
+            AttributeError: a Parameter or Module arrives before ``super().__init__()`` ran; the message names
+                the class, the attribute and that call.
+            TypeError: the name is a buffer's and the value not an array; the message names both.
+        """
+        if isinstance(value, (Parameter, Module)):
+            self._require_init(name)
+        if name in vars(self).get("_buffers", ()) and not hasattr(value, "__array_function__"):
+            raise TypeError(f"buffer {name} must stay an array, got {type(value).__name__}: {value!r}")
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        """Delete an attribute; the model forgets the parameter, buffer or submodule that it was."""
+        super().__delattr__(name)
+        self._buffers.discard(name)
+
+    def register_buffer(self, name: str, array: Array) -> None:
+        """Make ``array`` the attribute ``name``, saved by `state_dict` but not learned. Kept, not copied.
+
+        Raises:
+            ValueError: there is an attribute of that name, or it is empty or has a dot; the message names it.
+            TypeError: ``array`` is not an array.
+            AttributeError: before ``super().__init__()`` ran.
+        """
+        raise NotImplementedError("nn_core.module: TODO 2 of 14, Module.register_buffer")
+
+    def walk(
+        self, prefix: str = "", seen: set[Tensor | Module] | None = None
+    ) -> Iterator[tuple[str, object]]:
+        """Everything below this module, in order of assignment: (path, its Parameter, Module or buffer).
+
+        A submodule comes before its contents: ``hidden``, ``hidden.weight``, ``hidden.bias``, ``scale``.
+        This module itself is not included. A Parameter or Module met a second time is skipped.
+
+        Args:
+            prefix: what every path starts with, its dot included.
+            seen: the parameters and modules to skip; grows.
+        """
+        raise NotImplementedError("nn_core.module: TODO 3 of 14, Module.walk")
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """(path, parameter) of every parameter below, each once, in the order of `walk`."""
+        raise NotImplementedError("nn_core.module: TODO 4 of 14, Module.named_parameters")
+
+    def named_buffers(self) -> Iterator[tuple[str, Array]]:
+        """(path, array) of every buffer below, in the order of `walk`."""
+        raise NotImplementedError("nn_core.module: TODO 5 of 14, Module.named_buffers")
+
+    def named_modules(self) -> Iterator[tuple[str, Module]]:
+        """("", self), then (path, module) of every module below, each once, in the order of `walk`."""
+        raise NotImplementedError("nn_core.module: TODO 6 of 14, Module.named_modules")
+
+    def parameters(self) -> Iterator[Parameter]:
+        """Every parameter below, each once: what an optimizer is given."""
+        return (p for _, p in self.named_parameters())
+
+    def modules(self) -> Iterator[Module]:
+        """This module and every module below, each once."""
+        return (m for _, m in self.named_modules())
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """(name, module) of the submodules that are this module's own attributes."""
+        return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
+
+    def children(self) -> Iterator[Module]:
+        """The submodules that are this module's own attributes."""
+        return (m for _, m in self.named_children())
+
+    def train(self, mode: bool = True) -> Module:
+        """Set ``training`` to ``mode`` here and in every module below. Returns self."""
+        raise NotImplementedError("nn_core.module: TODO 7 of 14, Module.train")
+
+    def eval(self) -> Module:
+        """Set ``training`` to False here and in every module below. Returns self."""
+        return self.train(False)
+
+    def zero_grad(self) -> None:
+        """Set ``grad`` of every parameter to None: the next backward pass would add to what is there."""
+        raise NotImplementedError("nn_core.module: TODO 8 of 14, Module.zero_grad")
+
+    def state_dict(self) -> dict[str, Array]:
+        """Copies of the arrays of all parameters and buffers by path, in the order of `walk`."""
+        raise NotImplementedError("nn_core.module: TODO 9 of 14, Module.state_dict")
+
+    def load_state_dict(
+        self, state: Mapping[str, Array], strict: bool = True
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Copy the values of ``state`` into this module's arrays: in place, so whoever holds one sees them.
+
+        Args:
+            state: path -> array, as `state_dict` returns it.
+            strict: the paths must be exactly this module's.
+
+        Returns:
+            (missing, unexpected): the paths that only this module has, and those that only ``state`` has, in
+            their own order; both empty when ``strict``.
+
+        Raises:
+            ValueError: with ``strict``, a path is missing or unexpected; in any case, a shape differs. One
+                message names all such paths, and both shapes where they differ. Nothing was changed then.
+        """
+        raise NotImplementedError("nn_core.module: TODO 10 of 14, Module.load_state_dict")
+
+    def _arrays(self) -> Iterator[tuple[str, Array]]:
+        """(path, array) of every parameter and buffer: the arrays themselves."""
+        return ((name, as_array(value)) for name, value in self.walk() if not isinstance(value, Module))  # type: ignore
+
+    def _require_init(self, name: str) -> None:
+        """Refuse the attribute ``name`` of a module that cannot keep track of it yet."""
+        if "_buffers" not in vars(self):
+            cls = type(self).__name__
+            raise AttributeError(
+                f"{cls}.{name} came too early: call super().__init__() first in {cls}.__init__"
+            )
+
+    def forward(self, *inputs, **options) -> Tensor:
+        """Compute the result; every subclass defines its own."""
+        raise TypeError(f"{type(self).__name__} does not define forward")
+
+    def __call__(self, *inputs, **options) -> Tensor:
+        """Run `forward`."""
+        return self.forward(*inputs, **options)
+
+    def extra_repr(self) -> str:
+        """What stands between the parentheses of the repr: ``in_features=3, out_features=2``."""
+        return ""
+
+    def __repr__(self) -> str:
+        """The class with `extra_repr`; each submodule on lines of its own, two spaces deeper:
+
+        Sequential(
+          (0): Linear(in_features=2, out_features=1, bias=True)
+          (1): ReLU()
+        )
+        """
+        raise NotImplementedError("nn_core.module: TODO 11 of 14, Module.__repr__")
+
+
+class ModuleList(Module):
+    """Modules in a row, named "0", "1", ...: a list whose parameters are found.
+
+    Args:
+        modules: what to begin with.
+    """
+
+    def __init__(self, modules: Iterable[Module] = ()):
+        super().__init__()
+        for module in modules:
+            self.append(module)
+
+    def append(self, module: Module) -> ModuleList:
+        """Add a module at the end. Returns self.
+
+        Raises:
+            TypeError: it is not a Module; the message names its type.
+        """
+        raise NotImplementedError("nn_core.module: TODO 12 of 14, ModuleList.append")
+
+    def __len__(self) -> int:
+        return len(list(self.children()))
+
+    def __iter__(self) -> Iterator[Module]:
+        return self.children()
+
+    def __getitem__(self, index: int | slice) -> Module:
+        """The module at ``index``, from the end if negative; for a slice, a new list of the same modules.
+
+        Raises:
+            IndexError: there is no such module; the message names the index and the length.
+        """
+        raise NotImplementedError("nn_core.module: TODO 13 of 14, ModuleList.__getitem__")
+
+
+class Sequential(ModuleList):
+    """Modules one after the other: each gets what the one before returned.
+
+    Args:
+        modules: what to run, in this order.
+    """
+
+    def __init__(self, *modules: Module):
+        super().__init__(modules)
+
+    def forward(self, x: Operand) -> Tensor:
+        """Run all modules in turn; without any, return x itself."""
+        raise NotImplementedError("nn_core.module: TODO 14 of 14, Sequential.forward")
