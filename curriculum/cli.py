@@ -96,7 +96,9 @@ class Request:
         """
         if len(self.modules) != 1:
             arrived = ", ".join(self.modules) or "none"
-            raise UsageError(f"{self.verb} needs one module and got {arrived}: make {self.verb} MODULE=path")
+            raise UsageError(
+                f"{self.verb} needs one module and got {arrived}: make {self.verb} MODULE=path, see make list"
+            )
         return course.module(self.modules[0])
 
     @property
@@ -297,6 +299,10 @@ def _explain(error: Exception) -> int:
         return _say(f"the course is at fault, not you: {error}", OUR_FAULT)
     if isinstance(error, StoreError):
         return _say(error, OUR_FAULT)
+    if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("curriculum"):
+        return _say(
+            f"{error.name} is not installed for {sys.executable}: use make, which sees to that", OUR_FAULT
+        )
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return _say("the disk is full, nothing was lost: make some room and run this again", OUR_FAULT)
     return _say(f"the course's own code failed ({type(error).__name__}: {error}); "

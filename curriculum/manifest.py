@@ -143,6 +143,7 @@ class Course:
         everything = [m for p in self.phases for m in p.modules]
         fits = [m for m in everything if m.path == wanted]
         fits = fits or [m for m in everything if m.path.endswith("/" + wanted)]
+        fits = [m for m in fits if not m.planned] or fits  # "linear" is the one that can be done now
         if len(fits) == 1:
             if fits[0].planned:
                 raise UnknownName(f"{fits[0].path} is planned for phase {fits[0].phase} but not built yet")
@@ -153,7 +154,7 @@ class Course:
 
         paths = [m.path for m in self.modules]
         leaves = {p.rpartition("/")[2]: p for p in paths}
-        near = difflib.get_close_matches(wanted, paths, 3) or [
+        near = [p for p in paths if wanted in p][:3] or difflib.get_close_matches(wanted, paths, 3) or [
             leaves[leaf] for leaf in difflib.get_close_matches(wanted.rpartition("/")[2], leaves, 3)
         ]
         raise UnknownName(f"there is no module '{text}'" + (f": did you mean {' or '.join(near)}?" if near else

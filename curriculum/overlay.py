@@ -62,7 +62,7 @@ class Overlay:
         if mode not in MODES:
             raise ValueError(f"mode must be one of {MODES}, got '{mode}'")
         self.root, self.packages, self.mode, self.graded = Path(root), frozenset(packages), mode, graded
-        self.replace = dict(replace or {})
+        self.replace = {replaced: Path(file) for replaced, file in (replace or {}).items()}
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -73,7 +73,8 @@ class Overlay:
             return _fresh(name, self.replace[name])
         mine, reference = self.root, self.root / "solutions"
         if name == self.graded:  # this one file: nobody else's, and no package or extension of the same name
-            return _fresh(name, (reference if self.mode == "solutions" else mine).joinpath(*name.split(".")))
+            tree = reference if self.mode == "solutions" else mine
+            return _fresh(name, tree / f"{name.replace('.', '/')}.py")
         # the other tree second: a helper file that only the learner has
         for tree in (mine, reference) if self.mode == "mine" else (reference, mine):
             folder = tree.joinpath(*name.split(".")[:-1])
@@ -87,9 +88,8 @@ class Overlay:
 
 
 def _fresh(name: str, file: Path) -> ModuleSpec | None:
-    file = file if file.suffix else file.with_suffix(".py")
-    if not file.is_file():
-        return None
+    if not file.is_file():  # the next finder would look in the package, which may be the other tree's
+        raise ModuleNotFoundError(f"there is no file {file} for {name}", name=name, path=str(file))
     return importlib.util.spec_from_file_location(name, file, loader=FreshLoader(name, str(file)))
 
 

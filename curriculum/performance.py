@@ -36,7 +36,7 @@ def reuse_memory() -> bool:
 
 
 def blas_environment(threads: int | None = None) -> dict[str, str]:
-    """The environment for a process whose BLAS is to use ``threads`` threads. It is read when NumPy is imported.
+    """The environment for a process whose BLAS uses ``threads`` threads; it is read when NumPy is imported.
 
     Args:
         threads: at least 1; default: ``OMP_NUM_THREADS`` where it is set, else 1. One is the right choice for

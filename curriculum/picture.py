@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import io
+import re
 import tempfile
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import CONSOLE_SVG_FORMAT, Console
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
-from curriculum import check, report, runner, store, verify
+from curriculum import check, guide, report, runner, store, verify
 from curriculum.cli import PASSED, Request, parse
 from curriculum.manifest import Course, CourseError, Module
 from curriculum.progress import Progress, State
 from curriculum.results import Result
-from curriculum.stubs import stub_of
 
-FILE = ".github/session.svg"
+FILE = "docs/session.svg"
 SUBJECT = "nn_core/layers/linear"
-WIDTH = 92
+WIDTH = 100
+SECONDS = 0.4  # what grading a module takes, the same in every picture
+FORMAT = re.sub(
+    r"\s*@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL
+)  # no font from elsewhere
 THEME = TerminalTheme(
     background=(24, 27, 33),
     foreground=(212, 215, 221),
@@ -43,36 +46,35 @@ class Newcomer(Progress):
 
 def picture(course: Course, request: Request) -> int:
     """Draw the first minutes with a module: where to begin, a mistake, and all tests passing."""
-    subject = course.module(request.modules[0] if request.modules else SUBJECT)
-    screen = report.console(WIDTH, io.StringIO(), colour=True)
-    screen.record = True
-    phase = course.phase(subject.phase)
-    modules = [m for m in course.modules if m.phase == phase.number]
-    before: dict[str, State] = {m.path: "passed" for m in course.prerequisites(subject)}
-    session = {
-        f"check PHASE={phase.number}": [_graded(course, m, stub_of(course, m)) for m in modules],
-        f"check MODULE={subject.path}": [_mistaken(course, subject)],
-        f"check MODULE={subject.path} ": [_graded(course, subject, _solution(course, subject))],
-    }
-    for command, results in session.items():
-        _draw(screen, course, command, results, Newcomer(course, before))
-    svg = screen.export_svg(title="a first hour", theme=THEME, unique_id="session")
+    screen = session(course, course.module(request.modules[0] if request.modules else SUBJECT))
+    svg = screen.export_svg(title="make", theme=THEME, code_format=FORMAT, unique_id="session")
     store.write_file(course.root / FILE, svg.encode(), course.root)
     print(f"wrote {FILE}")
     return PASSED
 
 
-def _draw(
-    screen: Console, course: Course, command: str, results: Sequence[Result], learner: Newcomer
-) -> None:
-    request = parse(command.split())
-    report.show(screen, Text.assemble(("$ ", "green"), (f"make {command}", "bold")))
-    shown = report.Report(screen, [course.module(r.module) for r in results])
-    for result in results:
-        shown.add(result)
-        learner.states[result.module] = "failed" if result.status == "broken" else result.status
-    check.show_end(screen, course, request, results, learner, sum(r.seconds for r in results))
+def session(course: Course, subject: Module) -> Console:
+    """A screen with a session on it: where to begin, ``subject`` with a mistake in it, then without."""
+    screen = report.console(WIDTH, io.StringIO(), colour=True)
+    screen.record = True
+    phase = course.phase(subject.phase)
+    before = [m for m in course.modules if m.phase < phase.number] + course.prerequisites(subject)
+    learner = Newcomer(course, {m.path: "passed" for m in before})
+    _type(screen, "next")
+    guide.show_step(screen, course, learner)
     report.show(screen)
+    for result in (_mistaken(course, subject), _graded(course, subject, _solution(course, subject))):
+        request = parse(["check", f"MODULE={subject.path}"])
+        _type(screen, f"check MODULE={subject.path}")
+        report.Report(screen, [subject]).add(result)
+        learner.states[subject.path] = "failed" if result.status == "broken" else result.status
+        check.show_end(screen, course, request, [result], learner, SECONDS)
+        report.show(screen)
+    return screen
+
+
+def _type(screen: Console, words: str) -> None:
+    report.show(screen, Text.assemble(("$ ", "green"), (f"make {words}", "bold")))
 
 
 def _mistaken(course: Course, module: Module) -> Result:
@@ -97,8 +99,7 @@ def _graded(course: Course, module: Module, text: str) -> Result:
         variant.write_text(text, "utf-8")
         result = runner.grade(course, [module], replace={module.name: variant})[0]
     tests = tuple(replace(t, file=file) if t.file else t for t in result.tests)
-    status = "untouched" if all(t.outcome == "todo" for t in tests) else result.status
-    return replace(result, status=status, tests=tests, provenance=replace(result.provenance, file=file))
+    return replace(result, tests=tests, provenance=replace(result.provenance, file=file), seconds=SECONDS)
 
 
 def _solution(course: Course, module: Module) -> str:

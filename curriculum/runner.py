@@ -168,7 +168,7 @@ def is_untouched(course: Course, module: Module, source: bytes) -> bool:
 
 
 def _stub_like(module: Module, source: bytes) -> bool:
-    """Whether every blank's TODO is still there: only then it is worth generating the stub to compare with."""
+    """Whether every blank's TODO is still there; only then is it worth making the stub to compare with."""
     try:
         text = source.decode("utf-8")
     except UnicodeDecodeError:

@@ -99,6 +99,8 @@ def static(course: Course, module: Module) -> Iterator[str]:
         yield "has a hint that says nothing"
     if not module.sources:
         yield "names no sources"
+    built = {m.path for m in course.modules}
+    yield from (f"needs {need}, which is only planned" for need in module.needs if need not in built)
     yield from _check_stub(course, module)
     yield from _check_lesson(course, module)
     yield from _check_mutants(course, module)
@@ -292,7 +294,7 @@ def _judge(course: Course, module: Module, results: dict[str, Result], proof: Pr
     proof.findings += [*_judge_solution(first), *_judge_stub(results["stub"])]
     if [(t.name, t.outcome) for t in first.tests] != [(t.name, t.outcome) for t in second.tests]:
         proof.findings.append("two runs on the solution give different results")
-    built = _passed(results.get("only constructors"))  # these tests call nothing but constructors, which are not lazy
+    built = _passed(results.get("only constructors"))  # tests that call nothing else: not for lazy answers
     idle = built & _passed(results.get("idle constructors"))
     if idle:
         proof.findings.append(f"content with constructors that do nothing: {_some(sorted(idle))}")

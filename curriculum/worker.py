@@ -155,7 +155,7 @@ class Watchdog:
         self.step, self.end, self.armed = job.test_seconds, time.monotonic() + job.module_seconds, 0.0
 
     def arm(self) -> None:
-        """Give the next step its time. To start a thread takes longer than most tests: not for each of them."""
+        """Give the next step its time; not every step: the thread takes longer to start than most tests."""
         now = time.monotonic()
         if now - self.armed > self.step / 10:
             self.armed = now

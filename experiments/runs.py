@@ -223,7 +223,7 @@ class _Bar:
 
     def show(self, metrics: Metrics) -> None:
         """Draw where training stands; the loss is smoothed, as single batches jump."""
-        self.loss = metrics.loss if self.loss is None else 0.98 * self.loss + 0.02 * metrics.loss
+        self.loss = metrics.loss if self.loss is None else 0.95 * self.loss + 0.05 * metrics.loss
         self.accuracy = self.accuracy if metrics.accuracy is None else metrics.accuracy
         self.progress.update(
             self.task, completed=metrics.step, epoch=metrics.epoch, loss=self.loss, accuracy=self.accuracy

@@ -171,7 +171,7 @@ class MinMaxScaler:
     that it becomes ``low``. Attributes, set by `fit`, float64 (D,): ``data_min_``, ``data_max_``.
 
     Raises:
-        ValueError: low >= high.
+        ValueError: low >= high. The message names both.
     """
 
     data_min_: np.ndarray

@@ -9,7 +9,7 @@ logarithm, numbers by their distance. What can silently be wrong is refused: two
 empty input, logits where probabilities belong.
 
 Shapes   N items, V classes. A class is an int in [0, V). The truth always comes first.
-Source   Fawcett 2006, "An introduction to ROC analysis", secs. 2, 4, 7; Hanley & McNeil 1982 (AUC as a
+Source   Fawcett 2006, "An introduction to ROC analysis", secs. 2, 5, 7; Hanley & McNeil 1982 (AUC as a
          probability); Sokolova & Lapalme 2009, "A systematic analysis of performance measures", table 3.
 """
 
@@ -23,8 +23,7 @@ def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     """Fraction of predictions that equal the truth.
 
     Args:
-        y_true: labels of any type, (N,).
-        y_pred: predicted labels, (N,).
+        y_true, y_pred: labels of any type, (N,).
 
     Raises:
         ValueError: the shapes differ or are not (N,) (the message names both), or N = 0.
@@ -36,7 +35,7 @@ def top_k_accuracy(y_true: ArrayLike, scores: ArrayLike, *, k: int) -> float:
     """Fraction of items whose true class is among the ``k`` with the highest scores.
 
     A tie counts against you: the true class is in if fewer than ``k`` other classes score as much or more.
-    (A dead model, whose scores are all equal, then has 0 and not 1 for k < V.)
+    A dead model, whose scores are all equal, is never right for k < V.
 
     Args:
         y_true: true classes, ints (N,).
@@ -55,8 +54,7 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, *, n_classes: int | N
     """Count every pair of true and predicted class.
 
     Args:
-        y_true: true classes, ints (N,); False and True are 0 and 1.
-        y_pred: predicted classes, likewise.
+        y_true, y_pred: classes, ints (N,); False and True are 0 and 1.
         n_classes: V. By default 1 + the largest class in either.
 
     Returns:
@@ -179,8 +177,7 @@ def mse(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     """Mean squared error, in the squared unit of y, computed in float64.
 
     Args:
-        y_true: numbers of any shape.
-        y_pred: predictions, the same shape.
+        y_true, y_pred: numbers, of one shape, whichever it is.
 
     Raises:
         ValueError: the shapes differ, even if they would broadcast (the message names both), or are empty.
@@ -205,8 +202,7 @@ def r2(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     (maximum = minimum) has no variance to explain: 1 if every prediction equals it, else 0.
 
     Args:
-        y_true: numbers, (N,).
-        y_pred: predictions, (N,).
+        y_true, y_pred: numbers, (N,).
 
     Raises:
         ValueError: the shapes differ or are not (N,) (the message names both), or N = 0.
@@ -218,8 +214,9 @@ def _pair(y_true: ArrayLike, y_pred: ArrayLike, ndim: int | None = None) -> tupl
     """Both as arrays, of one shape, which has ``ndim`` axes if given, and not empty."""
     y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
     if y_true.shape != y_pred.shape or ndim not in (None, y_true.ndim):
-        one = "one shape" if ndim is None else "one shape (N,)"
-        raise ValueError(f"truth {y_true.shape} and predictions {y_pred.shape} must have {one}")
+        raise ValueError(
+            f"expected one shape{' (N,)' if ndim else ''}, got {y_true.shape} and {y_pred.shape}"
+        )
     if y_true.size == 0:
         raise ValueError(f"need at least one item, got empty arrays of shape {y_true.shape}")
     return y_true, y_pred

@@ -1,12 +1,13 @@
 r"""Phase 2: a multi-layer perceptron on MNIST, on a stack in which you wrote every line.
 
 60,000 handwritten digits to learn from, 10,000 by other writers to be judged by. Pixels are centred and
-scaled with two numbers of the training images; Adam, cross-entropy, and a learning rate that falls in a
-straight line to 0.
+scaled with two numbers of the training images; Adam, cross-entropy with smoothed labels, and a learning rate
+that falls in a straight line to 0.
 
 Shapes   N images, D = 784 pixels, C = 10 classes.
 Source   LeCun et al. 1998, "Gradient-based learning applied to document recognition", Proc. IEEE 86(11),
-         sec. III (300 and 100 hidden units: 3.05 % error); Kingma & Ba 2015, arXiv:1412.6980, sec. 6.2.
+         sec. III (300 and 100 hidden units: 3.05 % error); Kingma & Ba 2015, arXiv:1412.6980, sec. 6.2;
+         Szegedy et al. 2016, arXiv:1512.00567, sec. 7 (label smoothing).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from utils.math_utils import softmax
 from utils.seeding import streams
 
 ACCURACY, SECONDS = 0.98, 90.0  # the goal, on the full data
-REDUCED = 0.928  # for the 4,000 digits that ship with the course: 94.2 % - 4 sd of 0.35 % over 20 seeds
+REDUCED = 0.938  # for the 4,000 digits that ship with the course: 95.1 % - 4 sd of 0.31 % over 20 seeds
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Config:
     batch_size: int = 128  # images; smaller ones leave the processor waiting for Python
     epochs: int = 12  # passes over the training images
     learning_rate: float = 1e-3  # of the first step; falls to 0 in a straight line
+    label_smoothing: float = 0.1  # in [0, 1]; 98.5 % of the test images in place of 98.3 % without it
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,7 +69,8 @@ def train(config: Config, data: ImageSet) -> Generator[Metrics, None, MLP]:
     sizes = (data.train_images[0].size, *config.hidden, len(data.classes))
     network = MLP(sizes, dtype=np.float32, rng=rng["weights"])
     optimizer = Adam(network.parameters(), lr=config.learning_rate)
-    loss_of, scale = CrossEntropyLoss(), scale_of(data)
+    loss_of = CrossEntropyLoss(label_smoothing=config.label_smoothing)
+    scale = scale_of(data)
     per_epoch = steps_per_epoch(config, data)
     step, steps = 0, config.epochs * per_epoch
     for epoch in range(1, config.epochs + 1):
@@ -165,11 +168,8 @@ def draw(run: Run, data: ImageSet, probabilities: np.ndarray) -> None:
         f"{true} taken for {taken}\n{sure:.2%} sure"
         for (true, taken), sure in zip(names, confidence[worst], strict=True)
     ]
-    with plots.figure(f"{data.name}: the most confident mistakes", rows=4, columns=6, height=5.4) as (
-        drawn,
-        axes,
-    ):
-        plots.pictures(axes, data.test_images[worst], captions)
+    with plots.figure(f"{data.name}: the most confident mistakes", height=5.8) as (drawn, axes):
+        plots.pictures(axes[0, 0], data.test_images[worst], captions, columns=6)
         run.save_figure("mistakes", drawn)
 
 

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from math import prod
 
+from foundations import shaping
 from foundations.computational_graph import Array, BroadcastTo, Function, Operand, Tensor, as_array
-from foundations.shaping import reshape
 
 Axis = int | tuple[int, ...] | None
 
@@ -70,9 +70,9 @@ class Sum(Function):
     def backward(self, grad: Operand) -> Operand:
         """Every term has derivative 1: repeat the gradient along the axes that were summed.
 
-        `reshape` it to `kept_shape` first, so that it lines up, then stretch it with `BroadcastTo`.
+        `shaping.reshape` it to `kept_shape` first, so that it lines up, then stretch it with `BroadcastTo`.
         """
-        return BroadcastTo.apply(reshape(grad, kept_shape(self.was, self.axis)), shape=self.was)
+        return BroadcastTo.apply(shaping.reshape(grad, kept_shape(self.was, self.axis)), shape=self.was)
 
 
 class Max(Function):
@@ -94,7 +94,7 @@ class Max(Function):
         kept = kept_shape(x.shape, self.axis)
         attains = x == as_array(self.output).reshape(kept)
         share = attains / attains.sum(axis=self.axis, keepdims=True, dtype=x.dtype)
-        return reshape(grad, kept) * share
+        return shaping.reshape(grad, kept) * share
 
 
 class Min(Max):

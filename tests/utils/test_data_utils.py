@@ -470,6 +470,19 @@ def test_a_constant_feature_becomes_the_low_end():
     expect.close(
         scaler.inverse_transform(np.array([[2.0, 3.0]])), np.array([[7.0, 1.0]]), "its low end, back again"
     )
+    expect.close(
+        scaler.transform([[8.0, 1.0]]), np.array([[4.0, 3.0]]), "an unseen 8 where 7 was constant, and 1"
+    )
+
+
+def test_min_max_needs_a_range_that_rises():
+    x = np.array([[1.0], [2.0]])
+    expect.close(
+        MinMaxScaler((2.0, 5.0)).fit(x).transform(x), np.array([[2.0], [5.0]]), "1 and 2, scaled to (2, 5)"
+    )
+    for low, high in ((5.0, 2.0), (3.5, 3.5)):
+        with expect.raises(ValueError, str(low), str(high)):
+            MinMaxScaler((low, high))
 
 
 def test_min_max_keeps_float32():

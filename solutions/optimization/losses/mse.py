@@ -99,7 +99,7 @@ def huber_loss(prediction: Operand, target: Operand, reduction: str = "mean", de
         prediction: (*).
         target: (*).
         reduction: "mean", "sum" or "none".
-        delta: where the squared part ends, in units of the target, > 0; infinity is allowed.
+        delta: where the squared part ends, in units of the target, > 0.
 
     Returns:
         As `mse_loss`.
