@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 
 from curriculum import performance
 
@@ -60,30 +61,29 @@ class Server:
 
     def __init__(self, stack: str, python: str = sys.executable):
         command = [python, str(ROOT / "benchmarks" / "server.py"), str(ROOT), stack]
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=performance.blas_environment(1),
-        )
+        environment, pipe = performance.blas_environment(1), subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment)
+        self._requests = cast(IO[str], self._process.stdin)
+        self._answers = cast(IO[str], self._process.stdout)
         self.version = self._read()
 
     def time(self, workload: str, repeats: int = 1) -> float:
-        """Seconds of one run, the mean of ``repeats``."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{workload} {repeats}\n")
-        self._process.stdin.flush()
+        """Seconds of one run, the mean of ``repeats``.
+
+        Raises:
+            RuntimeError: the process ended instead; what it said is on standard error.
+        """
+        self._requests.write(f"{workload} {repeats}\n")
+        self._requests.flush()
         return float(self._read())
 
     def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
+        """End the process."""
+        with self._process:  # closes the pipes and waits
+            self._requests.close()
 
     def _read(self) -> str:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline().strip()
+        line = self._answers.readline().strip()
         if not line:
             raise RuntimeError(f"a benchmark process ended with exit code {self._process.wait()}")
         return line

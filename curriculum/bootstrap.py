@@ -21,7 +21,8 @@ def main():
     """Return an exit code: 0, or 3 after one sentence on what is missing."""
     if sys.version_info < OLDEST:
         return refuse(
-            "this course needs Python {}.{} or newer, and {} is {}.{}: install one and say make PYTHON=python3.12 ...",
+            "this course needs Python {}.{} or newer, and {} is {}.{}: "
+            "install one and say make PYTHON=python3.12 ...",
             OLDEST[0], OLDEST[1], sys.executable, sys.version_info[0], sys.version_info[1],
         )  # fmt: skip
     print("making the environment in .venv: once, about a minute")
@@ -34,7 +35,8 @@ def main():
     install = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     if subprocess.call(install + ["-r", os.path.join(ROOT, "requirements.txt")]) != 0:  # noqa: RUF005
         return refuse(
-            "the packages of requirements.txt could not be installed: is there a network? The next make tries again"
+            "the packages of requirements.txt could not be installed: is there a network? "
+            "The next make tries again"
         )
     with open(os.path.join(VENV, "ready"), "w") as stamp:
         stamp.write("made by curriculum/bootstrap.py\n")

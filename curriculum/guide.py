@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 RUNGS = ("a nudge", "the idea", "the formula", "pseudocode")
 SIDE_BY_SIDE = 140  # columns that two files need
+CONTEXT = 4  # lines shown at both ends of a long stretch that two files share
+TITLE = 30  # columns below which a cut title says nothing
 
 
 # --- what is open -----------------------------------------------------------------------------------------
@@ -180,13 +183,14 @@ def draw_list(screen: Console, course: Course, progress: Progress, only: Phase |
 
 
 def _row(screen: Console, progress: Progress, module: Module, width: int) -> Text:
-    """``✓ ★ utils/math_utils    easy    60 min  Stable exponentials (1 hint)``, cut at the screen's edge."""
+    """``✓ ★ utils/math_utils    easy    60 min  Stable exponentials (1 hint)``, cut to fit."""
     kind = "planned" if module.planned else progress.state(module)
     star = mark(screen, "star") if module.core else Text(" ")
     path = (f" {module.path:<{width}}", QUIET if module.planned else "")
     plan = (f"  {module.difficulty:<6} {module.minutes:>4} min  ", QUIET)
     row = Text.assemble(mark(screen, kind), " ", star, path, plan)
-    row.append(module.title)
+    if screen.width - 2 - len(row) >= TITLE:
+        row.append(module.title)
     if not module.planned and (hints := progress.hints_taken(module)):
         row.append(f" ({count(hints, 'hint')})", QUIET)
     if len(row) > screen.width - 2:
@@ -328,7 +332,7 @@ def draw_solution(screen: Console, module: Module, yours: str, reference: str) -
     for title, source in zip(titles, (yours, reference), strict=True):
         show(screen, Text(title, "bold"))
         for line in _coloured(source):
-            show(screen, line, 2)
+            screen.print(Text("  ").append_text(line), soft_wrap=True)
         show(screen)
 
 
@@ -357,7 +361,7 @@ def _coloured(source: str) -> list[Text]:
 
 
 def _beside(screen: Console, titles: tuple[str, str], left: str, right: str) -> Table:
-    """Two sources in two columns: equal lines stand on equal rows, the others are marked."""
+    """Two sources in two columns: what differs is marked, of long stretches alike only the ends are shown."""
     from rich.table import Table
 
     table = Table(box=None, expand=True, padding=(0, 1), header_style="bold", show_edge=False)
@@ -365,16 +369,21 @@ def _beside(screen: Console, titles: tuple[str, str], left: str, right: str) -> 
     table.add_column("")
     table.add_column(titles[1], ratio=1)
     bar = Text("│" if encodes(screen, "│") else "|", "yellow")
-    for a, b, same in _aligned(_coloured(left), _coloured(right)):
-        table.add_row(a, Text(" ") if same else bar, b)
+    for yours, theirs, alike in _stretches(_coloured(left), _coloured(right)):
+        folded = len(yours) - 2 * CONTEXT if alike else 0
+        for i, (a, b) in enumerate(zip_longest(yours, theirs, fillvalue=Text())):
+            if folded < 2 or not 0 <= i - CONTEXT < folded:
+                table.add_row(a, Text(" ") if alike else bar, b)
+            elif i == CONTEXT:
+                fold = Text(f"... {folded} lines alike", QUIET)
+                table.add_row(fold, Text(" "), fold)
     return table
 
 
-def _aligned(left: list[Text], right: list[Text]) -> Iterator[tuple[Text, Text, bool]]:
+def _stretches(left: list[Text], right: list[Text]) -> Iterator[tuple[list[Text], list[Text], bool]]:
+    """The lines of both, cut where they begin or cease to be alike."""
     from difflib import SequenceMatcher
-    from itertools import zip_longest
 
-    a, b = [t.plain for t in left], [t.plain for t in right]
+    a, b = [line.plain for line in left], [line.plain for line in right]
     for kind, i, j, k, m in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
-        for x, y in zip_longest(left[i:j], right[k:m], fillvalue=Text()):
-            yield x, y, kind == "equal"
+        yield left[i:j], right[k:m], kind == "equal"

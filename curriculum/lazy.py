@@ -23,7 +23,7 @@ def variants(source: str, name: str, blanks: tuple[str, ...]) -> Iterator[tuple[
 
 
 def constructors(source: str, name: str, blanks: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Two files that tell which tests are about constructors alone: all else open, and constructors that idle."""
+    """Two files that tell which tests are about constructors alone: all else open, and constructors idle."""
     made = [b for b in blanks if b.endswith("__init__")]
     if made:
         others = [b for b in blanks if b not in made]

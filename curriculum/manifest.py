@@ -157,8 +157,8 @@ class Course:
         near = [p for p in paths if wanted in p][:3] or difflib.get_close_matches(wanted, paths, 3) or [
             leaves[leaf] for leaf in difflib.get_close_matches(wanted.rpartition("/")[2], leaves, 3)
         ]
-        raise UnknownName(f"there is no module '{text}'" + (f": did you mean {' or '.join(near)}?" if near else
-                          ": `make list` shows them all"))  # fmt: skip
+        advice = f"did you mean {' or '.join(near)}?" if near else "`make list` shows them all"
+        raise UnknownName(f"there is no module '{text}': {advice}")
 
     def prerequisites(self, module: Module) -> list[Module]:
         """Everything ``module`` builds on, directly or not: nearest first, each once."""

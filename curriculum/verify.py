@@ -58,30 +58,33 @@ def verify(
     *,
     jobs: int = 2,
     on_proof: Callable[[Proof], object] | None = None,
+    on_run: Callable[[int, int], object] | None = None,
 ) -> list[Proof]:
     """Verify ``modules``, ``jobs`` child processes at a time.
 
     Args:
         on_proof: called with each proof as soon as it is complete.
+        on_run: called after each run of a suite with how many are done, and of how many.
     """
-    modules = tuple(modules)
     proofs = {m.path: Proof(m.path, list(static(course, m))) for m in modules}
-    results: dict[str, dict[str, Result]] = {m.path: {} for m in modules}
     with tempfile.TemporaryDirectory(prefix="curriculum-") as folder:
-        plans = {
-            m.path: _plan(course, m, Path(folder) / str(i), proofs[m.path]) for i, m in enumerate(modules)
-        }
-        for module in modules:
-            if not plans[module.path] and on_proof:
-                on_proof(proofs[module.path])
-        if any(plans.values()):
-            runner.warm(course, [m for m in modules if plans[m.path]])
-        for job, result in runner.run((job for plan in plans.values() for job in plan), jobs):
+        plans = {p: _plan(course, course.module(p), Path(folder), proof) for p, proof in proofs.items()}
+        missing = {path: len(plan) for path, plan in plans.items()}
+        results: dict[str, dict[str, Result]] = {path: {} for path in plans}
+        for path in [path for path, plan in plans.items() if not plan]:
+            if on_proof:
+                on_proof(proofs[path])
+        everything = [job for plan in plans.values() for job in plan]
+        if everything:
+            runner.warm(course, [course.module(path) for path, plan in plans.items() if plan])
+        for done, (job, result) in enumerate(runner.run(everything, jobs), 1):
             assert job is not None
-            found = results[job.path]
-            found[job.label] = result
-            if len(found) == len(plans[job.path]):
-                _judge(course, course.module(job.path), found, proofs[job.path])
+            results[job.path][job.label] = result
+            missing[job.path] -= 1
+            if on_run:
+                on_run(done, len(everything))
+            if missing[job.path] == 0:
+                _judge(course, course.module(job.path), results[job.path], proofs[job.path])
                 if on_proof:
                     on_proof(proofs[job.path])
     return list(proofs.values())
@@ -94,6 +97,11 @@ def static(course: Course, module: Module) -> Iterator[str]:
     """What can be seen wrong in the files of ``module`` without running them."""
     if not course.solution_file(module).is_file():
         yield f"there is no solution at solutions/{module.path}.py"
+        return
+    try:
+        ast.parse(course.solution_file(module).read_text("utf-8"))
+    except SyntaxError as error:
+        yield f"the solution is not valid Python: {error}"
         return
     if not all(h.strip() for h in module.hints):  # that they are 4, the manifest has made sure
         yield "has a hint that says nothing"
@@ -189,7 +197,11 @@ def _check_suite(course: Course, module: Module) -> Iterator[str]:
     if not course.suite_file(module).is_file():
         yield f"there is no suite at {module.suite}"
         return
-    tree = ast.parse(course.suite_file(module).read_text("utf-8"))
+    try:
+        tree = ast.parse(course.suite_file(module).read_text("utf-8"))
+    except SyntaxError as error:
+        yield f"{module.suite} is not valid Python: {error}"
+        return
     for node in ast.walk(tree):
         name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
         if name in SKIPPING:
@@ -251,7 +263,7 @@ def _plan(course: Course, module: Module, folder: Path, proof: Proof) -> list[Jo
         return []
     try:
         stub = stub_of(course, module)
-    except CourseError:
+    except (CourseError, SyntaxError):
         return []
     from curriculum import lazy  # needs NumPy
 
@@ -260,7 +272,7 @@ def _plan(course: Course, module: Module, folder: Path, proof: Proof) -> list[Jo
     source = course.solution_file(module).read_text("utf-8")
 
     def show(label: str, text: str, until_killed: bool = False) -> None:
-        file = folder / str(len(plan)) / f"{module.path.rpartition('/')[2]}.py"
+        file = folder / module.path / str(len(plan)) / f"{module.path.rpartition('/')[2]}.py"
         file.parent.mkdir(parents=True)
         file.write_text(text, "utf-8")
         job = runner.job(course, module, file, "variant", "reference", replace={module.name: file})
@@ -381,29 +393,36 @@ def _seconds(course: Course, module: Module) -> float:
 
 def main(names: list[str] | None = None, *, jobs: int = 2) -> int:
     """Verify the modules named (default: the whole course), print a line a module; 0 if everything holds."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
     course = manifest.load()
     modules = [course.module(name) for name in names or ()] or list(course.modules)
     began, width = time.monotonic(), max((len(m.path) for m in modules), default=0)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        shown = bar.add_task("runs", total=None)
 
-    def show(proof: Proof) -> None:
-        verdict = f"{proof.tests} tests, {proof.variants} wrong variants refused, {proof.seconds:.1f} s"
-        print(f"{proof.module:{width}}  {'✓ ' + verdict if proof.holds else '✗'}", flush=True)
-        for sentence in (*proof.findings, *(f"(warning) {w}" for w in proof.warnings)):
-            print("    " + sentence.replace("\n", "\n    "), flush=True)
+        def show(proof: Proof) -> None:
+            verdict = f"{proof.tests} tests, {proof.variants} wrong variants refused, {proof.seconds:.1f} s"
+            console.print(f"{proof.module:{width}}  {'✓ ' + verdict if proof.holds else '✗'}")
+            for sentence in (*proof.findings, *(f"(warning) {w}" for w in proof.warnings)):
+                console.print("    " + sentence.replace("\n", "\n    "))
 
-    proofs = verify(course, modules, jobs=jobs, on_proof=show)
+        def count(done: int, total: int) -> None:
+            bar.update(shown, completed=done, total=total)
+
+        proofs = verify(course, modules, jobs=jobs, on_proof=show, on_run=count)
     lost = [] if names else list(strays(course))
     for sentence in lost:
-        print(sentence)
+        console.print(sentence)
     bad = sum(not p.holds for p in proofs)
-    print(f"{len(proofs) - bad} of {len(proofs)} modules hold, {time.monotonic() - began:.0f} s")
+    console.print(f"{len(proofs) - bad} of {len(proofs)} modules hold, {time.monotonic() - began:.0f} s")
     return 1 if bad or lost else 0
 
 
 if __name__ == "__main__":
-    sys.path[:] = [p for p in sys.path if p not in ("", str(manifest.load().root))] + [
-        str(manifest.load().root)
-    ]
     try:
         sys.exit(main(sys.argv[1:]))
     except (CourseError, manifest.UnknownName) as error:

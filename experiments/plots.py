@@ -57,19 +57,17 @@ def figure(
         yield drawn, drawn.subplots(rows, columns, squeeze=False)
 
 
-def curve(
-    axes: Axes, x: Sequence[float], y: Sequence[float], label: str, index: int = 0, **line: object
-) -> None:
+def curve(axes: Axes, x: np.ndarray, y: np.ndarray, label: str, index: int = 0, marker: str = "") -> None:
     """One line in the colour and style of its index, labelled at its end rather than in a box."""
-    axes.plot(x, y, color=COLORS[index % len(COLORS)], linestyle=LINES[index % len(LINES)], **line)
+    axes.plot(x, y, color=COLORS[index % len(COLORS)], linestyle=LINES[index % len(LINES)], marker=marker)
     axes.annotate(label, (x[-1], y[-1]), xytext=(4, 0), textcoords="offset points", va="center")
 
 
-def goal(axes: Axes, y: float) -> None:
-    """A thin line at the height that is to be reached."""
+def level(axes: Axes, y: float, label: str) -> None:
+    """A thin line at a height that means something: a goal, a bound."""
     axes.axhline(y, color="black", linewidth=0.8, linestyle=(0, (1, 2)))
     axes.annotate(
-        "goal", (0.0, y), xycoords=("axes fraction", "data"), xytext=(4, 3), textcoords="offset points"
+        label, (0.0, y), xycoords=("axes fraction", "data"), xytext=(4, 3), textcoords="offset points"
     )
 
 
@@ -94,8 +92,8 @@ def regions(
                  linestyles=["dotted", "solid", "dotted"])  # fmt: skip
     for k in (0, 1):
         chosen = points[labels == k]
-        axes.scatter(*chosen.T, s=16, c=TWO_CLASSES[k], marker=MARKERS[k], edgecolors="black", linewidths=0.4,
-                     label=f"class {k}")  # fmt: skip
+        style = {"marker": MARKERS[k], "edgecolors": "black", "linewidths": 0.4}
+        axes.scatter(chosen[:, 0], chosen[:, 1], s=16, c=TWO_CLASSES[k], label=f"class {k}", **style)
     axes.set(xlabel="x", ylabel="y", aspect="equal")
     axes.grid(False)
     axes.legend(loc="lower right", frameon=True, facecolor="white", edgecolor="none")

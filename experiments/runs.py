@@ -86,7 +86,8 @@ class Run:
         self.folder = _next_folder(Path(root), name)
         self.exit_code = milestone.NOT_REACHED
         self.seconds = 0.0
-        self._config, self._last, self._started = config, None, time.perf_counter()
+        self._last: Metrics | None = None
+        self._started = time.perf_counter()
         self._write_json("config.json", {"name": name, **asdict(config)})  # type: ignore[call-overload]
 
     def __enter__(self) -> Run:
@@ -137,8 +138,10 @@ class Run:
 
     def history(self) -> dict[str, np.ndarray]:
         """The columns of ``metrics.csv``, float64, NaN where a value was not measured."""
-        table = np.genfromtxt(self.folder / "metrics.csv", delimiter=",", names=True, dtype=np.float64)
-        return {name: np.atleast_1d(table[name]) for name in table.dtype.names}
+        table: np.ndarray = np.genfromtxt(
+            self.folder / "metrics.csv", delimiter=",", names=True, dtype=np.float64
+        )
+        return {f.name: np.atleast_1d(table[f.name]) for f in fields(Metrics)}
 
     def save_figure(self, name: str, drawn: Figure) -> None:
         """Write ``<name>.png``; nothing in it depends on when or with what version it was made."""
@@ -207,10 +210,16 @@ class _Bar:
     """The progress of training: a bar on a terminal, a line per measured accuracy in a log."""
 
     def __init__(self, console: Console, steps: int):
-        self.console, self.loss, self.accuracy = console, None, None
+        self.console = console
+        self.loss: float | None = None
+        self.accuracy: float | None = None
         columns: tuple[ProgressColumn, ...] = (
-            TextColumn("epoch {task.fields[epoch]}"), BarColumn(), _Numbers(), TimeRemainingColumn()
-        )  # fmt: skip
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(),
+            _Numbers(),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+        )
         self.progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self.task = self.progress.add_task("", total=steps, epoch=1, loss=None, accuracy=None)
 

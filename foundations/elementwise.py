@@ -199,4 +199,4 @@ def clip(x: Operand, low: float | None = None, high: float | None = None) -> Ten
 
 def _share(first: Array, tie: Array, dtype: np.dtype) -> Array:
     """The part of the gradient that the first operand gets: 1, 0, or 0.5 on a tie; a float32 stays one."""
-    return (first + 0.5 * tie).astype(dtype if dtype.kind == "f" else float)
+    return (first + 0.5 * tie).astype(dtype)

@@ -108,7 +108,7 @@ def mnist(*, console: Console | None = None, fallback: bool = True) -> ImageSet:
         if not fallback:
             raise
         bundled = digits()
-        say(console, f"MNIST: {error}. Using the {bundled.name} that ship with the course: {bundled.sizes}.")
+        say(console, f"MNIST: {error}. Using the {bundled.name} that ships with the course: {bundled.sizes}.")
         return bundled
     full = ImageSet("MNIST", True, train_images, train_labels, test_images, test_labels, DIGITS)
     say(console, f"MNIST: {full.sizes} from {store.directory() / 'mnist'}")
@@ -124,7 +124,7 @@ def digits() -> ImageSet:
         arrays = {name: file[name] for name in file.files}
     for split in ("train_labels", "test_labels"):
         arrays[split] = arrays[split].astype(np.int64)
-    return ImageSet("bundled MNIST digits", False, **arrays, classes=DIGITS)
+    return ImageSet("MNIST subset", False, **arrays, classes=DIGITS)
 
 
 def cifar10(*, console: Console | None = None) -> ImageSet:

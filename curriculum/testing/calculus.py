@@ -3,8 +3,8 @@
     d/dx_j <u, f(x)>  ~  (4 D(h/2) - D(h)) / 3,      D(h) = (<u, f(x + h e_j)> - <u, f(x - h e_j)>) / 2h
 
 Richardson's step removes the h**2 term, so h can be large enough (1e-3) that rounding leaves ten digits. The
-cotangent u is random: with u = 1, softmax and LayerNorm have gradient 0 and any rule would pass. The second order is
-the same check applied to the function (x, u) -> gradient.
+cotangent u is random: with u = 1, softmax and LayerNorm have gradient 0 and any rule would pass. The second
+order is the same check applied to the function (x, u) -> gradient.
 
 Source   Press et al. 2007, Numerical Recipes, 3rd ed., sec. 5.7 (Ridders, Richardson).
 """
@@ -30,15 +30,15 @@ def gradcheck(
     rtol: float = 1e-6,
     atol: float = 1e-8,
 ) -> None:
-    """Check that the gradient of ``fn`` with respect to every input is right, and the gradient of that gradient.
+    """Check that the gradient of ``fn`` by every input is right, and the gradient of that gradient.
 
     Args:
         fn: Tensors in, one Tensor out; called many times, so it must be deterministic.
         arrays: where to check, float64, away from kinks by at least 0.002.
         names: what to call each input in a message; default "x" or "input 1", ...
         order: 1 or 2.
-        engine: the `grad` to use; default `foundations.autograd.grad`. `curriculum.testing.engine.grad` where the
-            learner's engine cannot be relied on yet.
+        engine: the `grad` to use; default `foundations.autograd.grad`. `curriculum.testing.engine.grad` where
+            the learner's engine cannot be relied on yet.
         seed: of the random cotangents.
         rtol, atol: allowed error; atol is relative to the largest derivative.
     """
@@ -66,7 +66,7 @@ def gradcheck(
 
 
 def numerical(f: Callable[[list[np.ndarray]], float], arrays: list[np.ndarray], i: int) -> np.ndarray:
-    """The gradient of the number ``f(arrays)`` with respect to ``arrays[i]``, by extrapolated central differences."""
+    """The gradient of the number ``f(arrays)`` by ``arrays[i]``, from extrapolated central differences."""
     out = np.zeros_like(arrays[i])
     for j in np.ndindex(*out.shape):
         slopes = []
@@ -138,7 +138,8 @@ def _recorded(y, tensors, shapes) -> None:
     __tracebackhide__ = True
     if not y.requires_grad:
         raise AssertionError(
-            f"the result does not require a gradient\n  {shapes}: was it computed on .data, outside the graph?"
+            "the result does not require a gradient\n"
+            f"  {shapes}: was it computed on .data, outside the graph?"
         )
 
 

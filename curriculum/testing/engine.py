@@ -10,7 +10,7 @@ import numpy as np
 
 
 def grad(y, xs, grad_output=None, *, create_graph: bool = False) -> tuple:
-    """The gradients of <grad_output, y> with respect to ``xs``: the contract of `foundations.autograd.grad`."""
+    """The gradients of <grad_output, y> by ``xs``: the contract of `foundations.autograd.grad`."""
     from foundations.computational_graph import Tensor, recording
 
     def lift(g):
@@ -27,9 +27,19 @@ def grad(y, xs, grad_output=None, *, create_graph: bool = False) -> tuple:
                 continue
             grads = node.backward(g)
             grads = grads if isinstance(grads, tuple) else (grads,)
+            if len(grads) != len(node.inputs):
+                raise AssertionError(
+                    f"{type(node).__name__}.backward returned the wrong number of gradients\n"
+                    f"  {len(grads)} for {len(node.inputs)} inputs: a tuple with one for each, None where not needed"
+                )
             for t, gt in zip(node.inputs, grads, strict=True):
                 if gt is None or not t.requires_grad:
                     continue
+                if not create_graph and isinstance(gt, Tensor):
+                    raise AssertionError(
+                        f"{type(node).__name__}.backward returned a Tensor for an array\n"
+                        "  read self.operands and self.output, which are arrays in a first-order pass"
+                    )
                 gt = _fit(gt, t.data.shape, node, create_graph)
                 key = id(t.node or t)
                 table[key] = table[key] + gt if key in table else gt
@@ -39,7 +49,7 @@ def grad(y, xs, grad_output=None, *, create_graph: bool = False) -> tuple:
 
 
 def _fit(g, shape: tuple[int, ...], node, create_graph: bool):
-    """``g`` summed to ``shape`` where the operation broadcasts; otherwise a wrong shape is the rule's mistake."""
+    """``g`` summed to ``shape`` where the operation broadcasts; else a wrong shape is the rule's mistake."""
     if g.shape == shape:
         return g
     if not node.broadcasts:

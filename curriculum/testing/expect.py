@@ -1,7 +1,8 @@
 """Compare what arrived with what was expected, and say in a learner's words how they differ.
 
 A failed comparison is an AssertionError whose first line says what is wrong and whose next lines say how: the
-pattern that was recognised (a factor, a sign, a transpose, a missing sum, zeros, a shift by one), then both values.
+pattern that was recognised (a factor, a sign, a transpose, a missing sum, zeros, a shift by one), then both
+values.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ WIDTH = 60  # characters of a value in a message
 def close(
     actual, expected, what: str, *, rtol=None, atol=None, dtype=None, sizes: Mapping[str, int] | None = None
 ):
-    """Check type (exactly ndarray, or a number where a number is expected), shape, dtype, finiteness, closeness.
+    """Check type (exactly ndarray, or a number where one is expected), shape, dtype, finiteness, closeness.
 
     Args:
         actual: what the learner's code returned.
         expected: an array, or a Python number; its dtype's kind is expected too.
         what: names the value in the message: "softmax of [1, 2, 3]".
         rtol: allowed relative error; default 1e-12, in float32 1e-5.
-        atol: allowed absolute error; default rtol / 10 times the largest expected magnitude. 0 for values that
-            span many magnitudes and must be right in each.
+        atol: allowed absolute error; default rtol / 10 times the largest expected magnitude. 0 for values
+            that span many magnitudes and must be right in each.
         dtype: the exact dtype that is expected.
         sizes: names and lengths that could explain a wrong factor: {"batch size": 2}.
     """
@@ -65,7 +66,7 @@ def tensor(
 
 
 def equal(actual, expected, what: str):
-    """Check exact equality, type included: integers, strings, booleans, tuples, lists, dicts, arrays, None."""
+    """Check exact equality, type included: ints, strings, booleans, tuples, lists, dicts, arrays, None."""
     __tracebackhide__ = True
     if isinstance(expected, np.ndarray):
         _require(type(actual) is np.ndarray, what, f"expected an array, got {describe(actual)}")
@@ -97,7 +98,7 @@ def equal(actual, expected, what: str):
 
 
 def true(condition, message: str):
-    """Check a condition that only a sentence can explain. ``condition`` must be a true boolean, not merely truthy."""
+    """Check a condition that only a sentence can explain. It must be a true boolean, not merely truthy."""
     __tracebackhide__ = True
     if not (condition is True or (type(condition) is np.bool_ and bool(condition))):
         raise AssertionError(message)
@@ -105,7 +106,7 @@ def true(condition, message: str):
 
 @contextmanager
 def raises(kind: type[Exception], *naming: str) -> Iterator[None]:
-    """Check that the block raises ``kind`` with a message that names each of ``naming`` (values, never wording)."""
+    """Check that the block raises ``kind`` and that its message names each of ``naming``: values, not words."""
     __tracebackhide__ = True
     try:
         yield
@@ -117,7 +118,8 @@ def raises(kind: type[Exception], *naming: str) -> Iterator[None]:
         missing = [text for text in naming if text not in str(error)]
         if missing:
             raise AssertionError(
-                f"the {kind.__name__} should name {' and '.join(missing)}\n  yours says: {str(error) or '(nothing)'}"
+                f"the {kind.__name__} should name {' and '.join(missing)}\n"
+                f"  yours says: {str(error) or '(nothing)'}"
             ) from None
     except Exception as error:
         raise AssertionError(
@@ -224,7 +226,8 @@ def _differences(a, e, good=None, sizes=None, scale=0.0) -> list[str]:
         if np.any(unexpected):
             kind = "NaN" if np.any(np.isnan(a) & ~good) else "infinite"
             lines.append(
-                f"{int(unexpected.sum())} of {a.size} values are {kind} where {show(e[unexpected][:1])} is expected"
+                f"{int(unexpected.sum())} of {a.size} values are {kind} "
+                f"where {show(e[unexpected][:1])} is expected"
             )
         else:
             pattern = _value_pattern(a, e, sizes or {}, scale)

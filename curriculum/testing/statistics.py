@@ -1,7 +1,7 @@
 """Tests of randomness that state how often they would refuse a right answer.
 
-Each takes ``alpha``, the probability of a false alarm for an ideal generator; with a fixed seed the outcome is
-the same in every run, so alpha is the chance that a different but right implementation is refused once.
+Each takes ``alpha``, the probability of a false alarm for an ideal generator; with a fixed seed the outcome
+is the same in every run, so alpha is the chance that a different but right implementation is refused once.
 
 Source   Wilks 2011, Statistical Methods in the Atmospheric Sciences, 3rd ed., sec. 5.2 (mean, variance);
          Pearson 1900 (chi-square), with the Wilson-Hilferty 1931 approximation to its quantile.
@@ -16,7 +16,7 @@ import numpy as np
 
 
 def mean_is(samples: np.ndarray, mean: float, sd: float, what: str, alpha: float = 1e-6) -> None:
-    """Check that independent samples of standard deviation ``sd`` have the given mean (normal approximation)."""
+    """Check that independent samples of standard deviation ``sd`` have this mean (normal approximation)."""
     __tracebackhide__ = True
     n = samples.size
     allowed = NormalDist().inv_cdf(1 - alpha / 2) * sd / sqrt(n)
@@ -41,7 +41,8 @@ def variance_is(
     got = float(np.var(samples))
     if not abs(got - variance) <= allowed:
         raise AssertionError(
-            f"the variance of {what} is wrong\n  {got:.5g} over {n} samples, expected {variance:.5g} ± {allowed:.2g}"
+            f"the variance of {what} is wrong\n"
+            f"  {got:.5g} over {n} samples, expected {variance:.5g} ± {allowed:.2g}"
         )
 
 
@@ -54,5 +55,7 @@ def uniform_counts(counts: np.ndarray, what: str, alpha: float = 1e-6) -> None:
     limit = k * (1 - 2 / (9 * k) + NormalDist().inv_cdf(1 - alpha) * sqrt(2 / (9 * k))) ** 3
     if not score <= limit:
         raise AssertionError(
-            f"{what} is not uniform\n  counts {counts.astype(int).tolist()[:10]}: chi-square {score:.1f}, expected at most {limit:.1f}"
+            f"{what} is not uniform\n"
+            f"  counts {counts.astype(int).tolist()[:10]}: "
+            f"chi-square {score:.1f}, expected at most {limit:.1f}"
         )

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for arrays: shapes, axes, broadcastable groups, and values that stay clear of trouble."""
+"""Hypothesis strategies for arrays: shapes, axes, broadcastable groups, values that stay clear of trouble."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def broadcastable(draw, n: int = 2, max_dims: int = 3, max_side: int = 4):
 
 
 def axes(ndim: int):
-    """What a reduction over ``ndim`` axes may be asked for: None, an int, or a tuple of ints, negative ones too."""
+    """What a reduction over ``ndim`` axes may be asked for: None, an int, a tuple of ints, also negative."""
     one = st.integers(-ndim, ndim - 1)
     many = st.sets(st.integers(0, ndim - 1), min_size=1, max_size=ndim).flatmap(
         lambda chosen: st.tuples(*[st.sampled_from([a, a - ndim]) for a in sorted(chosen)])

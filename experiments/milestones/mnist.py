@@ -48,7 +48,9 @@ class Config:
     batch_size: int = 128  # images; smaller ones leave the processor waiting for Python
     epochs: int = 12  # passes over the training images
     learning_rate: float = 1e-3  # of the first step; falls to 0 in a straight line
-    label_smoothing: float = 0.1  # in [0, 1]; 98.5 % of the test images in place of 98.3 % without it
+    label_smoothing: float = (
+        0.1  # in [0, 1]; 98.5 % of the test images (3 seeds), 98.3 % without it (6 seeds)
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         data = images.digits() if config.data == "digits" else images.mnist(console=run.console)
         network = run.follow(train(config, data), config.epochs * steps_per_epoch(config, data))
         probabilities = softmax(logits_of(network, data.test_images, scale_of(data)), axis=1)  # (N, C)
-        draw(run, data, probabilities)
+        draw(run, config, data, probabilities)
         judge(run, data, metrics.accuracy(data.test_labels, probabilities.argmax(axis=1)))
     return run.exit_code
 
@@ -119,6 +121,13 @@ def logits_of(network: MLP, pictures: np.ndarray, scale: tuple[float, float]) ->
     return np.concatenate(parts)
 
 
+def entropy_of_targets(smoothing: float, classes: int) -> float:
+    """The cross-entropy of a network that says exactly what the smoothed labels say, in nats."""
+    others = smoothing / classes
+    true = 1.0 - smoothing + others
+    return -sum(count * p * math.log(p) for count, p in ((1, true), (classes - 1, others)) if p > 0.0)
+
+
 def judge(run: Run, data: ImageSet, accuracy: float) -> None:
     """The verdict, on the full goal or, without the full data, on the reduced one, which says so."""
     wanted = ACCURACY if data.complete else REDUCED
@@ -135,7 +144,7 @@ def judge(run: Run, data: ImageSet, accuracy: float) -> None:
     )
 
 
-def draw(run: Run, data: ImageSet, probabilities: np.ndarray) -> None:
+def draw(run: Run, config: Config, data: ImageSet, probabilities: np.ndarray) -> None:
     """Loss and accuracy over training, the confusion matrix, and the mistakes made with most confidence."""
     history = run.history()
     with plots.figure(f"{data.name}: training", columns=2, width=8.4, height=3.4) as (drawn, axes):
@@ -144,13 +153,15 @@ def draw(run: Run, data: ImageSet, probabilities: np.ndarray) -> None:
         smooth = np.convolve(history["loss"], np.ones(width) / width, mode="valid")
         left.plot(history["step"], history["loss"], color="0.85", linewidth=0.5)
         plots.curve(left, history["step"][width - 1 :], smooth, f"mean of {width}")
-        left.set(xlabel="step", ylabel="cross-entropy of the batch (nats)", yscale="log")
+        lowest = entropy_of_targets(config.label_smoothing, len(data.classes))
+        plots.level(left, lowest, "lowest possible")
+        left.set(xlabel="step", ylabel="cross-entropy (nats)", ylim=(0.9 * lowest, 1.05 * smooth.max()))
         measured = ~np.isnan(history["accuracy"])
         plots.curve(
             right, history["epoch"][measured], 100 * history["accuracy"][measured], "test", 1, marker="."
         )
         if data.complete:
-            plots.goal(right, 100 * ACCURACY)
+            plots.level(right, 100 * ACCURACY, "goal")
         right.set(xlabel="epoch", ylabel="accuracy (%)")
         run.save_figure("training", drawn)
 

@@ -170,7 +170,7 @@ def draw(run: Run, network: Network, train_set: toy.Labelled, test_set: toy.Labe
         plots.curve(
             right, history["step"][measured], 100 * history["accuracy"][measured], "new points", 1, marker="."
         )
-        plots.goal(right, 100 * ACCURACY)
+        plots.level(right, 100 * ACCURACY, "goal")
         right.set(xlabel="step", ylabel="accuracy (%)")
         run.save_figure("training", drawn)
 

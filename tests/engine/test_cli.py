@@ -119,6 +119,15 @@ def test_the_modules_named_are_found_and_each_only_once(mini: MiniCourse):
         parse(["check", "9"]).chosen(course)
 
 
+def test_a_short_name_means_the_module_that_is_built(mini: MiniCourse):
+    mini.entries.append(mini.entries[0] | {"path": "later/scale", "planned": True})
+    assert parse(["hint", "scale"]).one(mini.course).path == "utils/scale"
+    with pytest.raises(UnknownName, match="later/scale is planned"):
+        parse(["hint", "later/scale"]).one(mini.course)
+    with pytest.raises(UnknownName, match=r"there is no module 'are': did you mean utils/area\?"):
+        parse(["hint", "are"]).one(mini.course)
+
+
 def test_every_verb_can_be_imported_and_takes_only_known_settings():
     for verb in cli.VERBS.values():
         assert callable(verb.load())

@@ -109,7 +109,7 @@ def test_mnist_on_the_bundled_digits_reaches_the_reduced_goal_and_says_which_it_
 def test_mnist_without_data_and_network_says_what_it_uses(course) -> None:
     code, said = finish(course, 2, "--epochs", "1", stack="solutions")
     assert code == 1  # after one epoch the goal is out of reach
-    assert "Using the bundled MNIST digits that ship with the course" in said
+    assert "Using the MNIST subset that ships with the course" in said
     assert "Goal not reached" in said
     assert verdict(course, "mnist_001")["stack"]["mode"] == "solutions"
 

@@ -158,6 +158,22 @@ UNTOUCHED = graded("untouched", passed=0, total=0)
 RELU_PASSES = graded("passed", of=RELU, passed=12, seconds=0.2)
 MODULE_PASSES = graded("passed", of=MODULE, passed=11, seconds=0.3)
 
+DOCUMENTED = '''"""Linear."""
+
+import numpy as np
+
+
+def linear(x, w):
+    """Return x times w transposed.
+
+    Args:
+        x: (N, D).
+        w: (K, D).
+
+    Returns:
+        (N, K).
+    """
+'''
 Screen = Callable[[Console, Course], None]
 
 
@@ -222,10 +238,7 @@ SCREENS: dict[str, Screen] = {
     "hint-last": lambda screen, course: guide.tell_hint(screen, course, LINEAR, 3, 4),
     "hint-all": lambda screen, course: guide.tell_hint(screen, course, LINEAR, 4, 4),
     "solution": lambda screen, course: guide.draw_solution(
-        screen,
-        LINEAR,
-        "def linear(x, w):\n    return x @ w\n",
-        "def linear(x, w):\n    y = x @ w.T\n    return y\n",
+        screen, LINEAR, DOCUMENTED + "    return x @ w\n", DOCUMENTED + "    y = x @ w.T\n    return y\n"
     ),
 }
 

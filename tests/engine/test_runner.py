@@ -385,7 +385,8 @@ def test_children_see_one_blas_thread_and_a_clean_import_path(mini):
         "utils/scale.py",
         SCALE + "\nimport os, sys\n"
         "print(os.environ['OMP_NUM_THREADS'], os.environ['OPENBLAS_NUM_THREADS'])\n"
-        "print([p for p in sys.path if not p or os.path.exists(p + '/curriculum')], sys.dont_write_bytecode)\n",
+    noisy = "np.exp(np.array([1000.0]))\n    return 2.0 * x"
+    mini.write("utils/scale.py", SCALE.replace("return 2.0 * x", noisy))
     )
     result = one(mini)
     assert result.status == "passed"

@@ -143,6 +143,65 @@ def test_an_assertion_must_say_something(mini):
     assert any(f.startswith(sentence) for f in proof(mini).findings)
 
 
+def test_mutants_of_one_name_are_no_reason_to_wait_for_ever(mini):
+    mini.write(MUTANTS, SCALE_MUTANTS.replace("a third", "a rest"))
+    heard: list[str] = []
+    course, counts = mini.course, []
+    verify.verify(
+        course,
+        course.modules[:1],
+        on_proof=lambda p: heard.extend(p.findings),
+        on_run=lambda done, total: counts.append((done, total)),
+    )
+    assert heard == ["two mutants have the same name"]
+    assert counts == [(i, 17) for i in range(1, 18)]
+
+
+POINT = """
+class Point:
+    def __init__(self, x):
+        if x < 0:
+            raise ValueError(f"x must not be negative, got {x}")
+        self.x = x
+
+    def twice(self):
+        return 2 * self.x
+"""
+POINT_SUITE = """
+from curriculum.testing import expect
+from utils.scale import Point
+
+
+def test_a_negative_point_is_refused():
+    with expect.raises(ValueError, "-1"):
+        Point(-1)
+
+
+def test_a_point_keeps_x():
+    expect.equal(Point(3).x, 3, "x")
+
+
+def test_twice():
+    expect.equal(Point(3).twice(), 6, "twice")
+"""
+
+
+def weaknesses(mini: MiniCourse) -> list[str]:
+    return [f for f in proof(mini).findings if f.startswith(("content", "no test", "passes", "does not"))]
+
+
+def test_a_test_of_a_constructor_is_held_against_an_idle_constructor_only(mini):
+    mini.entries[0] |= {"blanks": ("Point.__init__", "Point.twice")}
+    mini.write("solutions/utils/scale.py", POINT)
+    mini.write(SUITE, POINT_SUITE)
+    course = mini.course
+    mini.write("utils/scale.py", stub_of(course, course.modules[0]))
+    assert weaknesses(mini) == []
+    made = 'expect.true(isinstance(Point(3), Point), "a point")'
+    mini.write(SUITE, POINT_SUITE.replace('expect.equal(Point(3).x, 3, "x")', made))
+    assert weaknesses(mini) == ["content with constructors that do nothing: test_a_point_keeps_x"]
+
+
 def test_every_blank_must_be_missed_when_it_is_gone(mini):
     mini.write(SUITE, SCALE_SUITE.partition("def test_halve")[0])
     found = proof(mini).findings
@@ -212,6 +271,8 @@ STATIC = {
         SCALE_MUTANTS.replace("a third", "a rest"),
         "two mutants have the same name",
     ),
+    "a broken solution": ("solutions/utils/scale.py", "def f(:\n", "the solution is not valid Python: "),
+    "a broken suite": (SUITE, "def f(:\n", f"{SUITE} is not valid Python: "),
     "no suite": (SUITE, None, "there is no suite at tests/utils/test_scale.py"),
     "a skip": (SUITE, SCALE_SUITE + "    pytest.skip('later')\n", "tests/utils/test_scale.py:15 uses skip"),
     "an xfail": (

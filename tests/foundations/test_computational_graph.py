@@ -139,7 +139,11 @@ def test_apply_gives_a_python_number_the_dtype_of_the_tensor():
     y = Shift.apply(Tensor(np.float32(B), requires_grad=True), 1.0, by=1)
     expect.tensor(y, np.float32(B) + 2, "float32 Tensor and a Python number", dtype=np.float32)
     expect.tensor(y.node.inputs[1], np.array(1.0), "the number among node.inputs", dtype=np.float32)
-    expect.tensor(Shift.apply(2, Tensor(np.array([1, 2])), by=0), np.array([3, 4]), "2 and integers")
+    integers = Tensor(np.array([1, 2], np.int32))
+    expect.tensor(Shift.apply(2, integers, by=0), np.array([3, 4]), "2 and integers", dtype=np.int32)
+    expect.tensor(Shift.apply(integers, 0.5, by=0), np.array([1.5, 2.5]), "integers and 0.5")
+    wide = Shift.apply(Tensor(np.float32(B)), B, by=0)
+    expect.tensor(wide, 2 * B, "a float32 Tensor and a float64 array", dtype=np.float64)
 
 
 def test_only_real_floating_point_tensors_can_require_a_gradient():
@@ -257,6 +261,16 @@ def test_an_input_used_twice_collects_both_gradients(operation):
     gradcheck(lambda t: Double.apply(operation.apply(Double.apply(t), t)), x, order=1, engine=grad)
 
 
+@pytest.mark.parametrize("operation", [*BINARY, pytest.param(MatMul, id="MatMul")])
+def test_gradient_when_only_one_input_needs_it(operation):
+    a, b = points(Pow, (2, 2), (2, 2))
+    expect.close(
+        operation.apply(a, b), MEANING[operation](a, b), f"{operation.__name__} of (2, 2) and (2, 2)"
+    )
+    gradcheck(lambda t: operation.apply(t, b), a, names=["a"], order=1, engine=grad)
+    gradcheck(lambda t: operation.apply(Tensor(a), t), b, names=["b"], order=1, engine=grad)
+
+
 @pytest.mark.parametrize("order", [1, 2], ids=["first order", "second order"])
 def test_gradient_of_a_matrix_product(order):
     for shapes in (
@@ -276,6 +290,8 @@ def test_matmul_is_the_sum_over_the_inner_axis():
     expect.tensor(matmul(Tensor(a), Tensor(b)), loop, "matmul of (2, 3) and (3, 4)")
     expect.close(matmul(a, b), loop, "matmul of two arrays")
     expect.close(matmul(a, b[:, 0]), loop[:, 0], "matmul of two arrays, the second a vector")
+    expect.tensor(matmul(Tensor(a), b.tolist()), loop, "matmul of a Tensor and a list")
+    expect.tensor(matmul(a.tolist(), Tensor(b)), loop, "matmul of a list and a Tensor")
 
 
 def test_matmul_takes_vectors_matrices_and_stacks():
@@ -408,12 +424,16 @@ def test_a_tensor_has_the_methods_of_an_array():
         ("sum(0)", x.sum(0), A.sum(0)),
         ("mean(axis=1, keepdims=True)", x.mean(axis=1, keepdims=True), A.mean(axis=1, keepdims=True)),
         ("var(1, correction=1)", x.var(1, correction=1), A.var(1, ddof=1)),
+        ("mean()", x.mean(), A.mean()),
+        ("var()", x.var(), A.var()),
+        ("min(1)", x.min(1), A.min(1)),
         ("max()", x.max(), A.max()),
         ("min(0, keepdims=True)", x.min(0, keepdims=True), A.min(0, keepdims=True)),
         ("reshape(3, -1)", x.reshape(3, -1), A.reshape(3, -1)),
         ("reshape((6,))", x.reshape((6,)), A.reshape(6)),
         ("transpose(1, 0)", x.transpose(1, 0), A.T),
         ("transpose((1, 0))", x.transpose((1, 0)), A.T),
+        ("transpose()", x.transpose(), A.T),
         ("T", x.T, A.T),
         ("[1:, ::-1]", x[1:, ::-1], A[1:, ::-1]),
         ("its second row, by iteration", list(x)[1], A[1]),
@@ -424,8 +444,19 @@ def test_a_tensor_has_the_methods_of_an_array():
         (len(x), x.shape, x.ndim, x.size, x.dtype == np.float64), (2, (2, 3), 2, 6, True), "attributes"
     )
     expect.equal(x[0, 1].item(), -2.0, "x[0, 1].item()")
-    expect.equal(x > 0.5, A > 0.5, "x > 0.5, which has no gradient: an array")
-    expect.equal(1.0 >= x, 1.0 >= A, "1.0 >= x, an array")
+    for what, result, expected in (
+        ("x < 0.5", x < 0.5, A < 0.5), ("x <= 0.5", x <= 0.5, A <= 0.5), ("x > 0.5", x > 0.5, A > 0.5),
+        ("x >= a Tensor", x >= Tensor(B), A >= B), ("x > an array", x > B, A > B), ("B > x", B > x, B > A),
+    ):  # fmt: skip
+        expect.equal(result, expected, f"{what}, which has no gradient: an array")
+
+
+def test_the_method_backward_runs_the_engine():
+    x = Tensor(B, requires_grad=True)
+    y = Double.apply(x)
+    expect.tensor(y, 2 * B, "Double.apply of a Tensor")
+    y.backward(np.array([1.0, 10.0, 100.0]))
+    expect.close(x.grad, np.array([2.0, 20.0, 200.0]), "x.grad after backward")
 
 
 # Errors.

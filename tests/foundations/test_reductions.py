@@ -13,7 +13,7 @@ from foundations.reductions import kept_shape
 
 X = np.random.default_rng(0).standard_normal((2, 3, 2))
 SQUARE = np.array([[1.0, -2.0], [4.0, 0.5]])
-AXES = (None, 0, 1, -1, (0, 2), (-1, 0), (1,), (0, 1, 2), ())  # of an array with three axes
+AXES = (None, 0, 1, -3, (0, 2), (-1, 0), (1,), (0, 1, 2), ())  # of an array with three axes
 DEFINITION = {
     "sum": math.fsum,
     "mean": lambda values: math.fsum(values) / len(values),

@@ -20,6 +20,7 @@ MOVES = {  # name: [(what is done to x, the same in plain NumPy, shape of x)]
         (lambda x: shaping.transpose(x, (1, 2, 0)), lambda x: np.moveaxis(x, 0, -1), (2, 2, 2)),
         (lambda x: shaping.transpose(x, (1, 2, 0)), lambda x: np.moveaxis(x, 0, -1), (2, 3, 4)),
         (lambda x: shaping.transpose(x, (-1, 0, 1)), lambda x: np.moveaxis(x, -1, 0), (2, 3, 4)),
+        (lambda x: shaping.transpose(x, (-3, -1, -2)), lambda x: np.moveaxis(x, 1, 2), (2, 3, 4)),
         (shaping.transpose, lambda x: x.T, (2, 3, 2)),
         (shaping.transpose, lambda x: x, (3,)),
     ],
@@ -33,6 +34,7 @@ MOVES = {  # name: [(what is done to x, the same in plain NumPy, shape of x)]
         (shaping.squeeze, lambda x: x, (2, 3)),
         (lambda x: shaping.squeeze(x, 1), lambda x: x[:, 0], (2, 1, 3)),
         (lambda x: shaping.squeeze(x, -2), lambda x: x[:, 0], (2, 1, 1)),
+        (lambda x: shaping.squeeze(x, -3), lambda x: x[0], (1, 2, 1)),
         (lambda x: shaping.squeeze(x, (0, -1)), lambda x: x[0, :, 0], (1, 1, 1)),
     ],
     "unsqueeze": [
@@ -50,6 +52,7 @@ MOVES = {  # name: [(what is done to x, the same in plain NumPy, shape of x)]
     ],
     "flip": [
         (lambda x: shaping.flip(x, 0), lambda x: x[::-1], (2, 3)),
+        (lambda x: shaping.flip(x, -2), lambda x: x[::-1], (2, 3)),
         (lambda x: shaping.flip(x, -1), lambda x: x[:, ::-1], (2, 3)),
         (shaping.flip, lambda x: x[::-1, ::-1], (2, 3)),
         (lambda x: shaping.flip(x, (0, -1)), lambda x: x[::-1, :, ::-1], (2, 2, 3)),
@@ -308,7 +311,7 @@ def test_broadcast_to_names_both_shapes():
 @pytest.mark.parametrize(
     ("fn", "good", "wrong"),
     [
-        pytest.param(shaping.transpose, (1, 0), [(0, 0), (0,), (0, 2), (0, 1, 2)], id="transpose"),
+        pytest.param(shaping.transpose, (1, 0), [(0, 0), (0,), (2, 1), (1, -3), (0, 1, 2)], id="transpose"),
         pytest.param(shaping.flip, (0, 1), [2, -3, (0, 2)], id="flip"),
         pytest.param(shaping.unsqueeze, 2, [3, -4], id="unsqueeze"),
         pytest.param(shaping.squeeze, None, [0, 1, 2, -3], id="squeeze"),

@@ -44,13 +44,14 @@ BLOCK = 1 << 14  # numbers at a time: the working arrays stay in the cache
 
 
 def normal_cdf(x: Array) -> Array:
-    """Phi(x), accurate to the last digit or two; below x = -8, to 13 digits.
+    """Phi(x) of an array: 1 - tail for x >= 0, else tail, with tail = phi(z) m(z) and z = |x|.
 
     Args:
-        x: an array of any shape, float32 or float64, infinities included.
+        x: any shape, float32 or float64, infinities included.
 
     Returns:
-        The shape and dtype of x, in [0, 1].
+        The shape and dtype of x. In float64 the relative error is below 1e-13 for x > -8 and below 1e-12 for
+        x > -37; in float32 it is below 1e-6 for x > -5. Below -39 (-14 in float32) the result may be 0.
     """
     z = np.minimum(np.abs(x), 40.0)  # e^-800 is 0 already, and inf / inf would be NaN
     t = 1.0 - 10.0 / (z + 5.0)  # = (z - 5) / (z + 5)
@@ -67,7 +68,7 @@ class NormalCDF(Function):
     """Phi(x), the probability that a standard normal variable is at most x."""
 
     def forward(self, x: Array) -> Array:
-        """Return Phi(x) to the last digit, block by block."""
+        """Return `normal_cdf` of x, block by block."""
         flat = x.reshape(-1)
         out = np.empty_like(flat)
         for i in range(0, x.size, BLOCK):

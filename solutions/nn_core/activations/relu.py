@@ -12,7 +12,7 @@ left: 0, a, w and alpha. That is PyTorch's choice too.
 Shapes   any; PReLU with several weights: (N, C, *), one weight a channel.
 Source   Nair & Hinton 2010, "Rectified linear units improve restricted Boltzmann machines", sec. 2;
          Maas et al. 2013, "Rectifier nonlinearities improve neural network acoustic models", eq. 2;
-         He et al. 2015, arXiv:1502.01852, eq. 1-4; Clevert et al. 2016, arXiv:1511.07289, eq. 15;
+         He et al. 2015, arXiv:1502.01852, sec. 2.1; Clevert et al. 2016, arXiv:1511.07289, sec. 3;
          Elfwing et al. 2018, arXiv:1702.03118, sec. 2.1.
 """
 
@@ -67,7 +67,7 @@ class PReLUFunction(Function):
         return np.maximum(x, 0) + weight * np.minimum(x, 0)
 
     def backward(self, grad):
-        """Return (grad times the slope, grad * x where x <= 0); and the engine sums the second."""
+        """Return (grad times the slope, grad * x where x <= 0); the engine sums the latter over x."""
         x, weight = self.operands
         by_x = grad * (self.right + self.left * weight) if self.needs(0) else None
         return by_x, (grad * (self.left * x) if self.needs(1) else None)
@@ -111,8 +111,8 @@ def prelu(x: Operand, weight: Operand) -> Tensor:
         The shape of x.
 
     Raises:
-        ValueError: the weight does not have one axis, or holds several numbers but not one a
-            channel of x; the message names both shapes.
+        ValueError: the weight is not a vector, or has several numbers where x has not as many channels; the
+            message names both shapes.
     """
     shape, slopes = as_array(x).shape, as_array(weight).shape
     if len(slopes) != 1 or (slopes != (1,) and slopes != shape[1:2]):

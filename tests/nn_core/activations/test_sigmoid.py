@@ -1,4 +1,4 @@
-"""nn_core.activations.sigmoid: the sigmoid and its logarithm, in the middle, in both tails and differentiated."""
+"""nn_core.activations.sigmoid: the sigmoid and its logarithm, in the middle and in both tails."""
 
 from math import exp, inf, log1p
 

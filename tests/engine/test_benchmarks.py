@@ -1,0 +1,89 @@
+"""The benchmarks: that they run and write down what they found. Not how fast anything is."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from benchmarks import measure, report, sizes
+from benchmarks.measure import ROWS, Comparison, Server
+
+FACTS = {"machine": "a machine", "versions": "NumPy 2", "rounds": 7, "gflops": 90.0, "share": 0.5}
+
+
+def comparison(**changes: object) -> Comparison:
+    row = Comparison(
+        "mlp_step", "a step", "pytorch", 0.75, 1.0, ours=0.002, theirs=0.004, low=0.45, high=0.55
+    )
+    return replace(row, **changes)
+
+
+def test_every_workload_runs_on_the_reference_stack() -> None:
+    ours = Server("ours")
+    try:
+        assert ours.version.startswith("NumPy ")
+        for workload in dict.fromkeys(row.workload for row in ROWS):
+            assert ours.time(workload) > 0
+    finally:
+        ours.close()
+
+
+def test_a_workload_by_hand_is_compared_and_one_without_yardstick_is_not(monkeypatch) -> None:
+    monkeypatch.setattr(measure, "RUN_SECONDS", 0.01)
+    hand = Server("hand")
+    try:
+        row = replace(ROWS[0], workload="sgemm", against="hand")
+        with_it = measure.compare(row, hand, hand, 7)
+        assert with_it.ratio > 0
+        assert with_it.low <= with_it.high
+        without = measure.compare(row, hand, None, 7)
+        assert without.ratio is without.low is without.theirs is None
+        assert without.ours > 0
+    finally:
+        hand.close()
+
+
+def test_a_process_that_ends_is_an_error_and_not_a_time() -> None:
+    server = Server("hand")
+    with pytest.raises(RuntimeError, match="a benchmark process ended with exit code 1"):
+        server.time("no_such_workload")
+    server.close()
+
+
+def test_a_yardstick_is_looked_for_in_the_named_interpreter_and_here(monkeypatch) -> None:
+    monkeypatch.delenv("BENCH_TORCH_PYTHON", raising=False)
+    assert measure.yardstick_python("numpy") == sys.executable
+    assert measure.yardstick_python("no_such_module") is None
+    monkeypatch.setenv("BENCH_TORCH_PYTHON", "/no/such/python")
+    assert measure.yardstick_python("numpy") == sys.executable
+
+
+def test_a_ratio_is_our_time_over_theirs() -> None:
+    assert comparison().ratio == 0.5
+    assert comparison(theirs=None).ratio is None
+
+
+def test_the_table_shows_ratio_goal_and_gate_and_what_is_missing() -> None:
+    screen = Console(width=160, record=True, file=io.StringIO())
+    screen.print(report.table([comparison(), comparison(theirs=None, low=None, high=None)]))
+    shown = screen.export_text()
+    assert "0.50" in shown
+    assert "0.45-0.55" in shown
+    assert "not installed" in shown
+
+
+def test_the_page_and_the_results_say_what_was_measured(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(report, "FOLDER", tmp_path)
+    report.save([comparison(), comparison(workload="graph", ours=sizes.OPERATIONS * 4e-6)], FACTS)
+    page = (tmp_path / "README.md").read_text("utf-8")
+    assert "| a step | PyTorch eager | 0.50 | 0.45-0.55 | 0.75 | 1.00 | 2.00 ms |" in page
+    assert "| 4.0 µs |" in page
+    assert "Measured on a machine with NumPy 2." in page
+    results = json.loads((tmp_path / "results.json").read_text("utf-8"))
+    assert results["rows"][0]["ratio"] == 0.5
+    assert results["gflops"] == 90.0
