@@ -9,6 +9,10 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:] = [p for p in sys.path if os.path.realpath(p or os.getcwd()) != os.path.realpath(ROOT)] + [ROOT]
 
 if __name__ == "__main__":
-    from curriculum.cli import main
+    try:
+        from curriculum.cli import main
 
-    sys.exit(main(sys.argv[1:]))
+        code = main(sys.argv[1:])
+    except KeyboardInterrupt:  # before `main` could take care of it
+        code = 130
+    sys.exit(code)

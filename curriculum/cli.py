@@ -153,7 +153,7 @@ VERBS = {
              ("NAME",), "teach"),
         Verb("test", "everything that must hold", "upkeep:test", ("ARGS",), "maintain"),
         Verb("verify", "prove modules right: stub, solution, mutants, lazy answers", "upkeep:verify",
-             ("PHASE", "MODULE", "V"), "maintain"),
+             ("PHASE", "MODULE"), "maintain"),
         Verb("stubs", "regenerate the stubs from the solutions", "upkeep:stubs", ("PHASE", "MODULE", "FORCE"),
              "maintain"),
         Verb("new", "the skeleton of a new module", "scaffold:new", ("MODULE", "PHASE"), "maintain"),
@@ -174,7 +174,8 @@ def parse(words: Sequence[str]) -> Request:
         UsageError: an unknown verb, setting or value; the message names what is possible.
     """
     if not words or words[0] in ("help", "-h", "--help"):
-        return Request("help")
+        about = words[1] if len(words) > 1 and words[1] in VERBS else ""
+        return Request("help", {"NAME": about} if about else {})
     name, rest = words[0], list(words[1:])
     verb = VERBS.get(name) or VERBS.get(name.replace("_", "-"))
     if verb is None:
@@ -246,21 +247,19 @@ GROUPS = {"learn": "Learning", "teach": "Teaching", "maintain": "Maintaining"}
 def usage(verb: str = "") -> str:
     """What can be typed: one line a verb, or all about one."""
     if verb:
-        v = VERBS[verb]
-        lines = [f"make {v.name}: {v.does}", ""]
-        lines += [
-            f"  {n + '=' if not SETTINGS[n].flag else n + '=1':<10} {SETTINGS[n].means}" for n in v.takes
-        ]
-        return "\n".join(
-            [*lines, f"\npython -m curriculum {v.name} does the same."] if v.takes else lines[:1]
-        )
+        lines = [f"make {verb}: {VERBS[verb].does}"]
+        for setting in (SETTINGS[name] for name in VERBS[verb].takes):
+            word = setting.name + ("=1" if setting.flag else "=")
+            values = f" ({' or '.join(setting.values)})" if setting.values else ""
+            lines.append(f"  {word:<10} {setting.means}{values}")
+        return "\n".join(lines)
     lines = ["Machine learning, implemented by you. Begin with: make check PHASE=1"]
     for group, title in GROUPS.items():
         lines += ["", title]
         for v in VERBS.values():
             if v.group == group:
-                takes = " ".join(f"[{n}=]" for n in v.takes if n in ("PHASE", "MODULE", "STACK", "NAME"))
-                lines.append(f"  {v.name:<16}  {v.does}" + (f"  {takes}" if takes else ""))
+                lines.append(f"  {v.name:<16}  {v.does}")
+    lines += ["", "What a verb takes: python -m curriculum help check"]
     return "\n".join(lines)
 
 

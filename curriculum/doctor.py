@@ -41,7 +41,7 @@ def doctor(course: Course, request: Request) -> int:
         found.append(finding)
         sign = report.mark(screen, "passed" if finding.good else "failed")
         row = Text.assemble(sign, f" {finding.what:<12} ", finding.found)
-        report.show(screen, row)
+        screen.print(row, soft_wrap=True)  # a path is not folded
         if not finding.good:
             report.show(screen, Text(finding.todo, report.COMMAND), 15)
     bad = sum(not f.good for f in found)

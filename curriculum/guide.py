@@ -15,7 +15,7 @@ from curriculum import progress as records
 from curriculum.cli import FAILED, PASSED, Request
 from curriculum.manifest import Course, Module, Phase
 from curriculum.progress import Progress
-from curriculum.report import QUIET, clean, command, console, count, encodes, mark, pair, show
+from curriculum.report import QUIET, clean, command, console, count, encodes, mark, pair, say, show
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -82,37 +82,25 @@ def show_step(screen: Console, course: Course, progress: Progress, phase: Phase 
     else:
         number = phase.number if phase else max(m.phase for m in course.modules)
         every = f"phase {number}" if phase else "the course"
-        show(
-            screen,
-            Text.assemble(mark(screen, "star"), f" Every module of {every} passes. Now train it for real:"),
-        )
+        say(screen, mark(screen, "star"), f" Every module of {every} passes. Now train it for real:")
         show(screen, command("milestone", PHASE=number), 2)
 
 
 def show_module(screen: Console, course: Course, progress: Progress, module: Module) -> None:
     """How to begin ``module``, or go on with it."""
-    begun = progress.state(module) != "untouched"
+    verb = "Begin with" if progress.state(module) == "untouched" else "Go on with"
     number, name, line = first_blank(course.workspace_file(module), module)
-    show(
-        screen,
-        Text.assemble(
-            "Go on with " if begun else "Begin with ", (module.path, "bold"), f"    {module.title}"
-        ),
-    )
+    say(screen, f"{verb} ", (module.path, "bold"), f"    {module.title}")
     star = Text.assemble(mark(screen, "star"), " ") if module.core else Text()
     about = f"{module.difficulty}, about {module.minutes} min, {count(len(module.blanks), 'blank')}"
-    show(screen, Text.assemble(star, (about, QUIET), _needs(screen, course, progress, module)), 2)
+    say(screen, star, (about, QUIET), _needs(screen, course, progress, module), indent=2)
     where = f"{module.path}.py" + (f":{line}" if line else "")
     blank = f"    blank {number} of {len(module.blanks)}: {name}" if number else ""
     lesson = course.lesson_file(module).relative_to(course.root).as_posix()
-    show(screen, Text.assemble(("read   ", QUIET), lesson), 2)
-    show(screen, Text.assemble(("open   ", QUIET), where, (blank, QUIET)), 2)
-    show(screen, Text.assemble(("grade  ", QUIET), command("check", module.path)), 2)
-    show(
-        screen,
-        Text.assemble(("       ", QUIET), command("watch", module.path), ("    at each save", QUIET)),
-        2,
-    )
+    say(screen, ("read   ", QUIET), lesson, indent=2)
+    say(screen, ("open   ", QUIET), where, (blank, QUIET), indent=2)
+    say(screen, ("grade  ", QUIET), command("check", module.path), indent=2)
+    say(screen, ("       ", QUIET), command("watch", module.path), ("    at each save", QUIET), indent=2)
 
 
 def show_way(screen: Console, course: Course, progress: Progress, results: Sequence[Result]) -> None:
@@ -123,21 +111,22 @@ def show_way(screen: Console, course: Course, progress: Progress, results: Seque
     module, star = next_module(course, progress, phase), mark(screen, "star")
     if module is None:
         what = f"every module of phase {phase.number}" if phase else "every module"
-        show(screen, Text.assemble(star, f" Well done: {what} passes. Now train it for real."))
+        say(screen, star, f" Well done: {what} passes. Now train it for real.")
         show(screen, command("milestone", PHASE=phase.number if phase else course.modules[-1].phase), 2)
         module = next_module(course, progress)
         if module is not None:
-            pair(
-                screen,
-                Text.assemble(("then: ", QUIET), (module.path, "bold")),
-                command("check", module.path),
-                2,
-            )
+            _show_path(screen, "then", module)
         return
-    what = f"{passed[0].module}: all {count(passed[0].total, 'test')} pass" if len(passed) == 1 else (
-        f"all {count(len(passed), 'module')} that you have begun pass")  # fmt: skip
-    show(screen, Text.assemble(star, f" Well done, {what}."))
-    pair(screen, Text.assemble(("next: ", QUIET), (module.path, "bold")), command("check", module.path), 2)
+    what = f"all {count(len(passed), 'module')} graded pass"
+    if len(passed) == 1:
+        what = f"{passed[0].module}: all {count(passed[0].total, 'test')} pass"
+    say(screen, star, f" Well done, {what}.")
+    _show_path(screen, "next", module)
+
+
+def _show_path(screen: Console, when: str, module: Module) -> None:
+    name = Text.assemble((f"{when}: ", QUIET), (module.path, "bold"))
+    pair(screen, name, command("check", module.path), 2)
 
 
 def _needs(screen: Console, course: Course, progress: Progress, module: Module) -> Text:
@@ -171,7 +160,7 @@ def draw_list(screen: Console, course: Course, progress: Progress, only: Phase |
         says = f"{_passed(phase, progress)} of {len(_built(phase))}" if _built(phase) else "planned"
         title = (f"Phase {phase.number}  {phase.title}", "bold" if _built(phase) else QUIET)
         weeks = f"week{'' if phase.weeks.isdigit() else 's'} {phase.weeks}"
-        show(screen, Text.assemble(title, (f"   {weeks}, {says}", QUIET)))
+        say(screen, title, (f"   {weeks}, {says}", QUIET))
         for module in modules:
             show(screen, _row(screen, progress, module, width), 2)
         if modules or phase is phases[-1]:
@@ -219,7 +208,7 @@ def draw_progress(screen: Console, course: Course, progress: Progress) -> None:
         passed, total = _passed(phase, progress), len(_built(phase))
         done = cells * passed // total
         bar = (_bar(screen, "full", done), _bar(screen, "empty", cells - done))
-        show(screen, Text.assemble(name, *bar, f"  {passed:>2} of {total}"))
+        say(screen, name, *bar, f"  {passed:>2} of {total}")
     modules = course.modules
     open_ = [m for m in modules if progress.state(m) != "passed"]
     hints = sum(progress.hints_taken(m) for m in modules)
@@ -277,16 +266,13 @@ def tell_hint(screen: Console, course: Course, module: Module, before: int, take
         if i and before == total:
             show(screen)
         rung = RUNGS[i] if total == len(RUNGS) else "a hint"
-        show(screen, Text.assemble((module.path, "bold"), f"    hint {i + 1} of {total}, {rung}"))
+        say(screen, (module.path, "bold"), f"    hint {i + 1} of {total}, {rung}")
         show(screen, Text(clean(module.hints[i]).strip("\n")), 2)
     if taken < total:
-        show(
-            screen,
-            Text.assemble((f"{count(total - taken, 'more hint')}: ", QUIET), command("hint", module.path)),
-        )
+        say(screen, (f"{count(total - taken, 'more hint')}: ", QUIET), command("hint", module.path))
     else:
         lesson = course.lesson_file(module).relative_to(course.root).as_posix()
-        show(screen, Text.assemble(("that was the last; the whole story: ", QUIET), lesson))
+        say(screen, ("that was the last; the whole story: ", QUIET), lesson)
 
 
 # --- solution ---------------------------------------------------------------------------------------------
@@ -298,26 +284,13 @@ def show_solution(course: Course, request: Request) -> int:
     screen = console(request.width)
     if not (_passes(course, module, progress) or progress.gave_up(module)):
         if not request.on("GIVE_UP"):
-            show(
-                screen,
-                Text.assemble((module.path, "bold"), " does not pass yet: its solution waits until it does."),
-            )
-            show(screen, Text.assemble(("what is wrong   ", QUIET), command("check", module.path)), 2)
-            show(screen, Text.assemble(("the next hint   ", QUIET), command("hint", module.path)), 2)
-            show(
-                screen,
-                Text.assemble(("see it anyway   ", QUIET), command("solution", module.path, GIVE_UP=1)),
-                2,
-            )
+            say(screen, (module.path, "bold"), " does not pass yet: its solution waits until it does.")
+            say(screen, ("what is wrong   ", QUIET), command("check", module.path), indent=2)
+            say(screen, ("the next hint   ", QUIET), command("hint", module.path), indent=2)
+            say(screen, ("see it anyway   ", QUIET), command("solution", module.path, GIVE_UP=1), indent=2)
             return FAILED
         progress.give_up(module)
-        show(
-            screen,
-            Text(
-                "You gave up on this one; that is written down. Read it, then `make reset` and try anew.",
-                QUIET,
-            ),
-        )
+        say(screen, ("You gave up on this one, and that is written down: read it, then try anew.", QUIET))
     yours, reference = (_source(f) for f in (course.workspace_file(module), course.solution_file(module)))
     draw_solution(screen, module, yours, reference)
     return PASSED

@@ -24,15 +24,16 @@ from curriculum.manifest import Course, Milestone, UnknownName, load
 from curriculum.overlay import Overlay, install
 from curriculum.stubs import stub_of
 
-REACHED, NOT_REACHED, OUR_FAULT, INTERRUPTED = 0, 1, 3, 130
+REACHED, NOT_REACHED, USAGE, OUR_FAULT, INTERRUPTED = 0, 1, 2, 3, 130
+ENDED = 64  # the child adds it to its code: os._exit(0) in a learner's file must not look like a goal reached
 
 # -P, and the root last: a learner's numpy.py beside the workspace must not stand in for the real one.
 BOOT = """
 import sys
 root = sys.argv[1]
 sys.path.append(root)
-from curriculum.milestone import child
-sys.exit(child(*sys.argv[1:]))
+from curriculum.milestone import ENDED, child
+sys.exit(ENDED + child(*sys.argv[1:]))
 """
 
 
@@ -49,7 +50,8 @@ def run(
         arguments: for the script: ``["--seed", "1"]``.
 
     Returns:
-        0 the goal was reached, 1 it was not or the learner's code stopped, 3 our fault, 130 interrupted.
+        0 the goal was reached, 1 it was not or the learner's code stopped, 2 bad arguments, 3 our fault,
+        130 interrupted.
 
     Raises:
         UnknownName: there is no such phase or milestone, or it is not built yet.
@@ -81,8 +83,8 @@ def _run(course: Course, script: str, stack: str, arguments: Sequence[str]) -> i
             break
         except KeyboardInterrupt:  # the child got the same signal and is writing down what it has
             continue
-    if code in (REACHED, NOT_REACHED, 2, OUR_FAULT, INTERRUPTED):
-        return code
+    if code >= ENDED:
+        return code - ENDED
     died = f"signal {-code}" if code < 0 else f"exit code {code}"
     sys.stderr.write(f"The run ended without a verdict ({died}): the process was killed or crashed.\n")
     return NOT_REACHED
@@ -104,13 +106,17 @@ def child(root: str, mode: str, script: str, *arguments: str) -> int:
         code: int = entry.main(list(arguments))
         return code
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return _stop("Stopped before the run began.", INTERRUPTED)
     except DataError as error:
         return _stop(str(error), OUR_FAULT)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         sentence = explain(course, error)
         if sentence:
             return _stop(sentence, NOT_REACHED)
+        if isinstance(error, SystemExit):  # argparse has said what it had to say
+            return REACHED if error.code in (0, None) else USAGE
+        if mode == "mine":
+            return _stop(f"{_unusable(course, error)} To find the module: make check STACK=mine", NOT_REACHED)
         traceback.print_exc()
         return OUR_FAULT
 
@@ -134,6 +140,15 @@ def explain(course: Course, error: BaseException) -> str:
     path = file.removesuffix(".py")
     command = f" Continue with: make check MODULE={path}" if path in {m.path for m in course.modules} else ""
     return f"Your {file} stopped the run at line {line} with {what.rstrip('.')}.{command}"
+
+
+def _unusable(course: Course, error: BaseException) -> str:
+    """A learner's code returned, and what it returned made the script stop: where, and with what."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    name = Path(last.filename)
+    shown = name.relative_to(course.root).as_posix() if name.is_relative_to(course.root) else name.name
+    what = f"{type(error).__name__}: {error}".rstrip(".")
+    return f"The run stopped at {shown}:{last.lineno} because of what your code had returned ({what})."
 
 
 def _place(course: Course, error: BaseException) -> tuple[str, int]:

@@ -118,6 +118,11 @@ def show(screen: Console, text: Text | str = "", indent: int = 0, rows: int = 0,
             return
 
 
+def say(screen: Console, *parts: str | Text | tuple[str, str], indent: int = 0) -> None:
+    """Print ``parts`` one after the other: text, or (text, style)."""
+    show(screen, Text.assemble(*parts), indent)
+
+
 def pair(screen: Console, left: Text, right: Text, indent: int) -> None:
     """``left`` and ``right`` on one row where both fit, else one below the other."""
     if indent + len(left) + 4 + len(right) <= screen.width:

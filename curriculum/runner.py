@@ -63,6 +63,7 @@ class Job:
     shrink: bool = True  # look for the smallest failing example
     memory: int = MEMORY
     scratch: str = ""  # the child's folder
+    key: str = ""  # stands in every entry of the child's journal, so that nobody else's counts
     label: str = ""  # what the one who asks calls it
 
     @property
@@ -124,10 +125,12 @@ def stream(
         warm(course, modules)  # the server starts while stubs are generated here
     plan = (_plan(course, m, stack, replace or {}, timeout) for m in modules)
     known: dict[str, Result] = {}  # on the reference stack, for `_blame`
-    for _, result in run(plan, jobs, stop):
-        if stack == "mine" and result.status in ("failed", "broken"):
-            result = changed(result, blame=_blame(course, course.module(result.module), known, jobs, timeout))
-        yield result
+    with closing(run(plan, jobs, stop)) as runs:
+        for _, result in runs:
+            if stack == "mine" and result.status in ("failed", "broken"):
+                blame = _blame(course, course.module(result.module), known, jobs, timeout)
+                result = changed(result, blame=blame)
+            yield result
 
 
 def _blame(
@@ -245,7 +248,10 @@ def _examples() -> int:
 
 def needs_hypothesis(course: Course, module: Module) -> bool:
     """Whether the suite uses hypothesis: its import costs 0.2 s, so nobody else pays for it."""
-    text = course.suite_file(module).read_bytes()
+    try:
+        text = course.suite_file(module).read_bytes()
+    except OSError:
+        return False
     return b"hypothesis" in text or b"strategies" in text
 
 
@@ -323,7 +329,7 @@ class _Running:
 
 def run(
     plan: Iterable[Job | Result], jobs: int | None = None, stop: Callable[[], bool] | None = None
-) -> Iterator[tuple[Job | None, Result]]:
+) -> Generator[tuple[Job | None, Result], None, None]:
     """Run each job of ``plan`` in a child, ``jobs`` at a time; what is a result already passes through."""
     width = jobs or len(
         os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
@@ -340,7 +346,8 @@ def run(
                 elif isinstance(item, Result):
                     yield None, item
                 else:
-                    started = _start(changed(item, scratch=tempfile.mkdtemp(dir=folder)))
+                    scratch, key = tempfile.mkdtemp(dir=folder), os.urandom(8).hex()
+                    started = _start(changed(item, scratch=scratch, key=key))
                     running[started.process.sentinel] = started
             if stop and stop():
                 return
@@ -385,7 +392,7 @@ def _kill(process: BaseProcess) -> None:
 
 def _result(ended: _Running) -> Result:
     job, scratch = ended.job, Path(ended.job.scratch)
-    events = list(_journal(scratch / "journal"))
+    events = list(_journal(scratch / "journal", job.key))
     by_kind: dict[str, list[dict]] = {}
     for event in events:
         by_kind.setdefault(event["event"], []).append(event)
@@ -429,8 +436,8 @@ def _test(event: dict) -> Test:
     return Test(**{k: v for k, v in event.items() if k not in ("event", "printed_bytes")})
 
 
-def _journal(file: Path) -> Iterator[dict]:
-    """The entries of a journal, up to the first that is none."""
+def _journal(file: Path, key: str) -> Iterator[dict]:
+    """The entries of a journal, up to the first that is none or does not know the ``key``."""
     try:
         lines = file.read_bytes().splitlines()
     except OSError:
@@ -440,7 +447,7 @@ def _journal(file: Path) -> Iterator[dict]:
             event = json.loads(line)
         except ValueError:
             return
-        if not isinstance(event, dict) or "event" not in event:
+        if not isinstance(event, dict) or event.pop("key", "") != key:
             return
         yield event
 
@@ -456,6 +463,8 @@ def _death(ended: _Running, by_kind: dict[str, list[dict]]) -> tuple[str, int]:
         {e["name"] for e in by_kind.get("test", ())},
     )
     now = next((name for name in started if name not in done), "")
+    if "began" not in by_kind and not ended.expired:
+        return f"the grading process did not start (exit code {code}): is the disk or the memory full?", 0
     if job.lesson:
         where = "the lesson"
     elif now:

@@ -57,7 +57,8 @@ def watch(course: Course, request: Request) -> int:
     over = threading.Event()
     session = Session(course, request, chosen, events)
     before = _times(course)
-    threading.Thread(target=_put_saves, args=(course, before, events, over), daemon=True).start()
+    saves = threading.Thread(target=_put_saves, args=(course, before, events, over), daemon=True)
+    saves.start()
     try:
         with keys(events, over) as interactive:
             session.interactive = interactive
@@ -68,6 +69,7 @@ def watch(course: Course, request: Request) -> int:
         pass
     finally:
         over.set()
+        saves.join(1.0)  # watchfiles aborts the process where Python ends under it
     session.say("stopped watching")
     return PASSED
 

@@ -39,7 +39,8 @@ def main(job: Job) -> None:
     """Do ``job`` and end this process: code 0 if all was done in order, whatever the grade."""
     if sys.platform == "linux":  # the server's own channels: writing into them would end the other children
         os.closerange(3, 256)
-    journal = Journal(Path(job.scratch) / "journal")
+    journal = Journal(Path(job.scratch) / "journal", job.key)
+    journal.write("began")
     code = 1
     try:
         recorder = isolate(job)
@@ -67,13 +68,14 @@ class Stop(Exception):
 class Journal:
     """Events on disk: no pipe to fill up, and what was written survives any kind of death."""
 
-    def __init__(self, file: Path):
+    def __init__(self, file: Path, key: str):
+        self.key = key
         self.descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self.owner = os.getpid()
 
     def write(self, event: str, **facts: object) -> None:
         if os.getpid() == self.owner:  # a process that the learner forked has nothing to say
-            os.write(self.descriptor, json.dumps({"event": event, **facts}).encode() + b"\n")
+            os.write(self.descriptor, json.dumps({"event": event, "key": self.key, **facts}).encode() + b"\n")
 
 
 class Recorder(io.RawIOBase):
@@ -159,7 +161,8 @@ class Watchdog:
         now = time.monotonic()
         if now - self.armed > self.step / 10:
             self.armed = now
-            faulthandler.dump_traceback_later(min(self.step, max(0.01, self.end - now)), True, self.trace)
+            seconds = min(self.step, max(0.01, self.end - now))
+            faulthandler.dump_traceback_later(seconds, exit=True, file=self.trace)
 
 
 def grade(job: Job, journal: Journal, recorder: Recorder) -> None:

@@ -418,9 +418,10 @@ class Pow(Function):
 
         At a = 0 both formulas can yield 0 * inf = NaN where the derivative is finite, and must not:
 
-            by a: 0 where b = 0, since a**0 is 1 everywhere; so is the second derivative of a**1
+            by a: 0 where a = 0 and b = 0, since a**0 is 1 everywhere; so is the second derivative of a**1
             by b: 0 where a = 0 and b >= 0: the limit for b > 0, a convention for b = 0
 
+        Change the formulas only there: for b = 0 elsewhere they are right, and so are their derivatives.
         `elementwise.where` and `elementwise.log` take arrays and Tensors. A negative a has no logarithm:
         compute the derivative by b only if it is needed, or x ** 2 of a negative x would warn.
         """

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from math import prod
 
+import numpy as np
+
 from foundations import shaping
 from foundations.computational_graph import Array, BroadcastTo, Function, Operand, Tensor, as_array
 

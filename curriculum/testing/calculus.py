@@ -26,6 +26,7 @@ def gradcheck(
     names: Sequence[str] | None = None,
     order: int = 2,
     engine: Callable | None = None,
+    of: str = "",
     seed: int = 0,
     rtol: float = 1e-6,
     atol: float = 1e-8,
@@ -39,13 +40,14 @@ def gradcheck(
         order: 1 or 2.
         engine: the `grad` to use; default `foundations.autograd.grad`. `curriculum.testing.engine.grad` where
             the learner's engine cannot be relied on yet.
+        of: what ``fn`` is, for the messages: "gradient of `of` with respect to x".
         seed: of the random cotangents.
         rtol, atol: allowed error; atol is relative to the largest derivative.
     """
     __tracebackhide__ = True
     if engine is None:
         from foundations.autograd import grad as engine
-    arrays = [np.array(a, np.float64) for a in arrays]
+    arrays = [np.array(a, np.float64) for a in arrays]  # type: ignore[assignment]
     names = list(names or (["x"] if len(arrays) == 1 else [f"input {i + 1}" for i in range(len(arrays))]))
     rng = np.random.default_rng(seed)
     shapes = ", ".join(f"{n} {a.shape}" for n, a in zip(names, arrays, strict=True))
@@ -60,9 +62,10 @@ def gradcheck(
         y, np.zeros(y.shape) if not np.all(np.isfinite(y.data)) else y.data, f"the result for {shapes}"
     )
     cotangent = rng.standard_normal(y.shape)
-    _first_order(fn, arrays, cotangent, names, engine, shapes, sizes, rtol, atol)
+    of = f" of {of}" if of else ""
+    _first_order(fn, arrays, cotangent, names, engine, of, shapes, sizes, rtol, atol)
     if order == 2:
-        _second_order(fn, arrays, cotangent, names, engine, shapes, sizes, rng, rtol, atol)
+        _second_order(fn, arrays, cotangent, names, engine, of, shapes, sizes, rng, rtol, atol)
 
 
 def numerical(f: Callable[[list[np.ndarray]], float], arrays: list[np.ndarray], i: int) -> np.ndarray:
@@ -81,7 +84,7 @@ def numerical(f: Callable[[list[np.ndarray]], float], arrays: list[np.ndarray], 
     return out
 
 
-def _first_order(fn, arrays, cotangent, names, engine, shapes, sizes, rtol, atol) -> None:
+def _first_order(fn, arrays, cotangent, names, engine, of, shapes, sizes, rtol, atol) -> None:
     __tracebackhide__ = True
     tensors = _tensors(arrays)
     y = fn(*tensors)
@@ -89,10 +92,10 @@ def _first_order(fn, arrays, cotangent, names, engine, shapes, sizes, rtol, atol
     grads = engine(y, tensors, cotangent)
     for i, (g, name) in enumerate(zip(grads, names, strict=True)):
         want = numerical(lambda moved: float(np.vdot(cotangent, _call(fn, moved).data)), arrays, i)
-        _same(g, want, f"gradient with respect to {name}", shapes, sizes, rtol, atol)
+        _same(g, want, f"gradient{of} with respect to {name}", shapes, sizes, rtol, atol)
 
 
-def _second_order(fn, arrays, cotangent, names, engine, shapes, sizes, rng, rtol, atol) -> None:
+def _second_order(fn, arrays, cotangent, names, engine, of, shapes, sizes, rng, rtol, atol) -> None:
     """Differentiate <v, gradient(x, u)> by x and u, and compare."""
     __tracebackhide__ = True
 
@@ -114,9 +117,8 @@ def _second_order(fn, arrays, cotangent, names, engine, shapes, sizes, rng, rtol
     def value(moved):
         return sum(float(np.vdot(v, g.data)) for g, v in zip(gradients(moved)[1], vs, strict=True))
 
-    labels = [f"second derivative with respect to {n}" for n in names] + [
-        "derivative of the gradient by dL/d(out)"
-    ]
+    labels = [f"second derivative{of} with respect to {n}" for n in names]
+    labels.append(f"derivative of the gradient{of} by dL/d(out)")
     for i, label in enumerate(labels):
         _same(total[i], numerical(value, points, i), label, shapes, sizes, rtol, atol)
 

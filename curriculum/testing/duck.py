@@ -89,7 +89,7 @@ def flows(fn: Callable, *arrays: np.ndarray, engine: Callable, what: str) -> np.
                 f"  {expect.describe(got)}, expected a Duck: use operators, methods and np. functions"
             )
         expect.close(got.array, np.asarray(want), f"{label} of {what} on another library's array")
-    return disguised[0][1].array
+    return disguised[0][1].array  # type: ignore[attr-defined]
 
 
 def _run(fn: Callable, arrays: list, engine: Callable) -> list[tuple[str, object]]:
@@ -105,7 +105,8 @@ def _run(fn: Callable, arrays: list, engine: Callable) -> list[tuple[str, object
     for g in engine(fn(*tensors), tensors, cotangent, create_graph=True):
         found.append(("a gradient", g.data))
         if g.requires_grad:
-            found += [("a second derivative", s.data) for s in engine(g, tensors, np.ones_like(g.data))]
+            seconds = engine(g, tensors, np.ones_like(g.data), create_graph=True)
+            found += [("a second derivative", second.data) for second in seconds]
     return found
 
 

@@ -30,7 +30,7 @@ def grad(y, xs, grad_output=None, *, create_graph: bool = False) -> tuple:
             if len(grads) != len(node.inputs):
                 raise AssertionError(
                     f"{type(node).__name__}.backward returned the wrong number of gradients\n"
-                    f"  {len(grads)} for {len(node.inputs)} inputs: a tuple with one for each, None where not needed"
+                    f"  {len(grads)} for {len(node.inputs)} inputs: one for each, None where not needed"
                 )
             for t, gt in zip(node.inputs, grads, strict=True):
                 if gt is None or not t.requires_grad:

@@ -106,7 +106,7 @@ def true(condition, message: str):
 
 @contextmanager
 def raises(kind: type[Exception], *naming: str) -> Iterator[None]:
-    """Check that the block raises ``kind`` and that its message names each of ``naming``: values, not words."""
+    """Check that the block raises ``kind`` with a message that names all of ``naming`` (values, no words)."""
     __tracebackhide__ = True
     try:
         yield
@@ -158,7 +158,7 @@ def show(x, width: int = WIDTH) -> str:
         text = text if x.size <= 12 else text[:-1] + ", ...]"
     else:
         try:
-            text = " ".join(repr(x).split())
+            text = f"{x:.7g}" if isinstance(x, np.floating) else " ".join(repr(x).split())
         except Exception as error:  # a learner's __repr__ may itself be broken
             text = f"<{type(x).__name__} whose repr raises {type(error).__name__}>"
     return text if len(text) <= width else text[: width - 4] + " ..."

@@ -9,8 +9,8 @@ gradient g (dL/dy, dL/dz) they collapse to one sum a row:
     dL/dx_j = y_j (g_j - sum_i g_i y_i)       dL/dx_j = g_j - y_j sum_i g_i
 
 Shapes   x (*, V), or any shape with the distribution along ``axis``.
-Source   Bridle 1990, "Probabilistic interpretation of feedforward classification network outputs", sec. 2.3;
-         Martins & Astudillo 2016, arXiv:1602.02068, sec. 2.4 (Jacobian and product).
+Source   Goodfellow, Bengio & Courville 2016, Deep Learning, sec. 6.2.2.3 (softmax units);
+         Martins & Astudillo 2016, arXiv:1602.02068, sec. 2.5 (the Jacobian and its product with a vector).
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ kink at each stop, where this file takes the subgradient 0, as PyTorch does.
 
 Shapes   any.
 Source   LeCun et al. 1998, "Efficient BackProp", sec. 4.4 (why around zero);
-         Collobert et al. 2011, "Natural Language Processing (Almost) from Scratch", arXiv:1103.0398, eq. 5.
+         Collobert et al. 2011, "Natural Language Processing (Almost) from Scratch", sec. 3.3.1.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class HardtanhFunction(Function):
         self.low, self.high = low, high
 
     def forward(self, x: Array) -> Array:
-        """Return min(max(x, low), high), and keep where x is strictly between the limits."""
+        """Return min(max(x, low), high), NaN for NaN, and keep where x is strictly between the limits."""
         raise NotImplementedError("nn_core.activations.tanh: TODO 1 of 6, HardtanhFunction.forward")
 
     def backward(self, grad):

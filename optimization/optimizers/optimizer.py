@@ -42,7 +42,7 @@ class Optimizer:
     def __init__(self, params: Iterable, defaults: Mapping[str, object]):
         raise NotImplementedError("optimization.optimizers.optimizer: TODO 1 of 7, Optimizer.__init__")
 
-    def add_param_group(self, group: Mapping[str, object]) -> None:
+    def add_param_group(self, group: Mapping) -> None:
         """Append a group {"params": Tensors, setting: value, ...}; missing settings come from the defaults.
 
         Raises:
@@ -70,7 +70,7 @@ class Optimizer:
         """
         raise NotImplementedError("optimization.optimizers.optimizer: TODO 5 of 7, Optimizer.state_dict")
 
-    def load_state_dict(self, saved: Mapping[str, object]) -> None:
+    def load_state_dict(self, saved: Mapping) -> None:
         """Continue from what `state_dict` returned; the arrays are copied.
 
         Raises:

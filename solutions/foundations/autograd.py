@@ -172,7 +172,7 @@ def sweep(
                     if t.requires_grad and grads[i] is not None:
                         accumulate(table, owned, t.node or t, fit(node, i, grads[i]))
             if not retain_graph:
-                node.inputs = node._out = None
+                node.inputs = node._out = None  # type: ignore[assignment]
     return table, owned
 
 
@@ -193,10 +193,10 @@ def backward(y: Tensor, grad_output: Gradient | None = None, *, retain_graph: bo
     """
     found, owned = sweep([y], [_seed(y, grad_output)], create_graph=False, retain_graph=retain_graph)
     for leaf, g in found.items():
-        if leaf.grad is None:
-            leaf.grad = g if leaf in owned else np.copy(g)
+        if leaf.grad is None:  # type: ignore[union-attr]
+            leaf.grad = g if leaf in owned else np.copy(g)  # type: ignore[union-attr]
         else:
-            leaf.grad += g
+            leaf.grad += g  # type: ignore[union-attr]
 
 
 def grad(
@@ -239,7 +239,7 @@ def grad(
         if key not in found:
             grads.append(Tensor(np.zeros_like(x.data)))
         elif create_graph:
-            grads.append(found[key])
+            grads.append(found[key])  # type: ignore[arg-type]
         else:
             grads.append(Tensor(np.copy(found[key])))
     return tuple(grads)
@@ -272,7 +272,7 @@ def jacobian(y: Tensor, x: Tensor, *, create_graph: bool = False) -> Tensor:
     Returns:
         (*y.shape, *x.shape). The Jacobian of a gradient is the Hessian.
     """
-    rows = []
+    rows: list[Tensor] = []
     for i in np.ndindex(*y.shape):
         one = np.zeros_like(y.data)
         one[i] = 1

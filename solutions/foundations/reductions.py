@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from math import prod
 
+import numpy as np
+
 from foundations import shaping
 from foundations.computational_graph import Array, BroadcastTo, Function, Operand, Tensor, as_array
 
@@ -93,7 +95,7 @@ class Max(Function):
         x = self.inputs[0].data
         kept = kept_shape(x.shape, self.axis)
         attains = x == as_array(self.output).reshape(kept)
-        share = attains / attains.sum(axis=self.axis, keepdims=True, dtype=x.dtype)
+        share = np.divide(attains, attains.sum(axis=self.axis, keepdims=True), dtype=x.dtype)
         return shaping.reshape(grad, kept) * share
 
 

@@ -25,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from foundations.computational_graph import Array, Operand, Tensor, as_array
 
@@ -42,8 +43,8 @@ class Parameter(Tensor):
 
     __slots__ = ()
 
-    def __init__(self, data: object, *, dtype: type | np.dtype | None = None):
-        super().__init__(as_array(data), True, dtype=dtype)  # type: ignore[arg-type]
+    def __init__(self, data: Operand | ArrayLike, *, dtype: type | np.dtype | None = None):
+        super().__init__(data.data if isinstance(data, Tensor) else data, True, dtype=dtype)
 
 
 class Module:
@@ -69,8 +70,10 @@ class Module:
         """
         if isinstance(value, (Parameter, Module)):
             self._require_init(name)
-        if name in vars(self).get("_buffers", ()) and not hasattr(value, "__array_function__"):
-            raise TypeError(f"buffer {name} must stay an array, got {type(value).__name__}: {value!r}")
+        if name in vars(self).get("_buffers", ()):
+            value = np.asarray(value) if isinstance(value, np.generic) else value  # arithmetic on 0-d arrays
+            if not hasattr(value, "__array_function__"):
+                raise TypeError(f"buffer {name} must stay an array, got {type(value).__name__}: {value!r}")
         super().__setattr__(name, value)
 
     def __delattr__(self, name: str) -> None:
@@ -83,8 +86,8 @@ class Module:
 
         Raises:
             ValueError: there is an attribute of that name, or it is empty or has a dot; the message names it.
-            TypeError: ``array`` is not an array.
-            AttributeError: before ``super().__init__()`` ran.
+            TypeError: ``array`` is not an array; the message names the attribute and the type that arrived.
+            AttributeError: ``super().__init__()`` has not run, as `_require_init` says.
         """
         self._require_init(name)
         if hasattr(self, name) or "." in name or not name:
@@ -97,11 +100,12 @@ class Module:
 
     def walk(
         self, prefix: str = "", seen: set[Tensor | Module] | None = None
-    ) -> Iterator[tuple[str, object]]:
+    ) -> Iterator[tuple[str, Parameter | Module | Array]]:
         """Everything below this module, in order of assignment: (path, its Parameter, Module or buffer).
 
         A submodule comes before its contents: ``hidden``, ``hidden.weight``, ``hidden.bias``, ``scale``.
-        This module itself is not included. A Parameter or Module met a second time is skipped.
+        This module itself is not included. A Parameter or Module met a second time is skipped, and so is this
+        module where something below refers back to it.
 
         Args:
             prefix: what every path starts with, its dot included.
@@ -125,7 +129,7 @@ class Module:
 
     def named_buffers(self) -> Iterator[tuple[str, Array]]:
         """(path, array) of every buffer below, in the order of `walk`."""
-        return ((name, value) for name, value in self.walk() if not isinstance(value, (Parameter, Module)))  # type: ignore[misc]
+        return ((name, value) for name, value in self.walk() if not isinstance(value, (Parameter, Module)))
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
         """("", self), then (path, module) of every module below, each once, in the order of `walk`."""
@@ -203,7 +207,7 @@ class Module:
 
     def _arrays(self) -> Iterator[tuple[str, Array]]:
         """(path, array) of every parameter and buffer: the arrays themselves."""
-        return ((name, as_array(value)) for name, value in self.walk() if not isinstance(value, Module))  # type: ignore
+        return ((name, as_array(value)) for name, value in self.walk() if not isinstance(value, Module))
 
     def _require_init(self, name: str) -> None:
         """Refuse the attribute ``name`` of a module that cannot keep track of it yet."""

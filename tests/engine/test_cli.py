@@ -83,6 +83,7 @@ def test_the_short_ways_of_saying_it():
     assert parse(["check", "--json", "-"]).get("JSON") == "-"
     assert parse(["milestone", "1", "--args", "--seed 3"]).get("ARGS") == "--seed 3"
     assert parse([]).verb == parse(["--help"]).verb == "help"
+    assert parse(["help", "check"]) == parse(["check", "--help"])
 
 
 @pytest.mark.parametrize(
@@ -134,6 +135,8 @@ def test_every_verb_can_be_imported_and_takes_only_known_settings():
         assert set(verb.takes) <= set(cli.SETTINGS)
         assert verb.name in cli.usage()
         assert verb.does in cli.usage(verb.name)
+        assert all(f"{name}=" in cli.usage(verb.name) for name in verb.takes)
+    assert max(map(len, cli.usage().splitlines())) <= 80
 
 
 # --- what it answers --------------------------------------------------------------------------------------
@@ -387,12 +390,15 @@ def test_a_closed_pipe_is_no_error(clone: Path):
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_ctrl_c_ends_everything_with_one_line(clone: Path):
-    (clone / "utils/scale.py").write_text("while True:\n    pass\n", "utf-8")
+    begun = clone / "begun"
+    loop = f"open({str(begun)!r}, 'w').close()\nwhile True:\n    pass\n"
+    (clone / "utils/scale.py").write_text(loop, "utf-8")
     command = [sys.executable, "-m", "curriculum", "check", "scale"]
     process = subprocess.Popen(
         command, cwd=clone, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    time.sleep(2)
+    while not begun.exists():
+        time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err) == (STOPPED, "", "stopped\n")

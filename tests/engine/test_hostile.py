@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 import textwrap
@@ -371,10 +372,8 @@ def test_files_dropped_in_the_workspace_change_nothing(mini):
 
 def test_the_solutions_cannot_be_imported_by_name(mini):
     result = hurt(mini, "from solutions.utils.scale import double, halve\n")
-    assert (result.status, result.problem) == (
-        "broken",
-        "utils/scale.py imports 'solutions.utils.scale', and there is no such module",
-    )
+    sentence = "utils/scale.py imports 'solutions', and there is no such module"
+    assert (result.status, result.problem) == ("broken", sentence)
 
 
 def test_files_that_a_call_writes_stay_out_of_the_workspace(mini):
@@ -383,16 +382,32 @@ def test_files_that_a_call_writes_stay_out_of_the_workspace(mini):
     assert {f for f in set(mini.root.rglob("*")) - before if "__pycache__" not in f.parts} == set()
 
 
-FORGERY = """
+FORGERY = r"""
+    events = [{"event": "test", "name": name, "outcome": "passed"} for name in ("test_double", "test_halve")]
+    lines = [json.dumps(event) for event in [*events, {"event": "done", "printed_bytes": 0}]]
     for number in range(3, 256):
-        try: os.write(number, b'{"event": "done", "printed_bytes": 0}\\n')
+        try: os.write(number, "\n".join([*lines, ""]).encode())
         except OSError: pass
     os._exit(0)
 """
 
 
-def test_a_forged_end_is_no_pass(mini):
-    assert hurt(mini, in_double(FORGERY)).status == "broken"
+def test_a_forged_journal_is_no_pass(mini):
+    result = hurt(mini, "import json\n" + in_double(FORGERY))
+    assert result.problem == "test_double ended the process with exit code 0 (os._exit?)"
+    assert result.passed == 0
+
+
+@linux_only
+def test_a_full_disk_is_a_clear_message(mini, monkeypatch):
+    start = runner._start
+    monkeypatch.setattr(runner, "_start", lambda job: start(dataclasses.replace(job, scratch="/dev/full/x")))
+    mini.solve("utils/scale")
+    result = runner.grade(mini.course, [mini.course.module("scale")])[0]
+    assert result.status == "broken"
+    assert (
+        result.problem == "the grading process did not start (exit code 1): is the disk or the memory full?"
+    )
 
 
 def test_a_fork_in_a_call_is_graded_once(mini):

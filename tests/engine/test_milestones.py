@@ -44,6 +44,7 @@ def finish(
     call = f"""
 import sys
 from pathlib import Path
+sys.path.append({str(course.root)!r})
 from curriculum import manifest, milestone
 course = manifest.load(Path({str(course.root)!r}))
 sys.exit(milestone.run(course, {phase}, stack={stack!r}, arguments={arguments!r}))
@@ -193,6 +194,46 @@ def test_a_process_that_dies_is_a_sentence(course) -> None:
     assert said == "The run ended without a verdict (exit code 7): the process was killed or crashed.\n"
 
 
+@pytest.mark.parametrize("ending", ["sys.exit(0)", "os._exit(0)"])
+@pytest.mark.parametrize("indent", ["", "def tanh(x):\n    "], ids=["at import", "in a call"])
+def test_a_learner_who_ends_the_process_has_not_reached_the_goal(course, ending, indent) -> None:
+    file = course.root / "foundations" / "elementwise.py"
+    file.write_text(file.read_text("utf-8") + f"\nimport os, sys\n{indent}{ending}\n", "utf-8")
+    code, said = finish(course, 1, *QUICK)
+    assert code == 1
+    assert "SystemExit: 0" in said or "ended without a verdict (exit code 0)" in said
+    assert said.count("\n") == 1
+
+
+def test_a_result_that_the_script_cannot_use_is_a_sentence(course) -> None:
+    file = course.root / "foundations" / "computational_graph.py"
+    file.write_text(file.read_text("utf-8") + "\nTensor.backward = lambda *given, **named: None\n", "utf-8")
+    code, said = finish(course, 1, *QUICK)
+    assert code == 1
+    assert said.startswith("The run stopped at experiments/milestones/two_moons.py:")
+    assert "because of what your code had returned (TypeError:" in said
+    assert said.endswith("make check STACK=mine\n")
+    assert said.count("\n") == 1
+
+
+def test_gradients_that_are_nan_are_not_right(course) -> None:
+    file = course.root / "foundations" / "elementwise.py"
+    text = (
+        file.read_text("utf-8")
+        + "\n_right = Tanh.backward\nTanh.backward = lambda self, g: _right(self, g) * np.nan\n"
+    )
+    file.write_text(text, "utf-8")
+    code, said = finish(course, 1, *QUICK)
+    assert code == 1
+    assert "derivatives right to nan" in said
+
+
+def test_arguments_that_are_wrong_are_bad_usage(course) -> None:
+    code, said = finish(course, 1, "--speed", "9")
+    assert code == 2
+    assert "unrecognized arguments: --speed 9" in said
+
+
 def test_a_numpy_beside_the_workspace_is_not_numpy(course) -> None:
     for name in ("numpy", "rich", "types"):
         (course.root / f"{name}.py").write_text("raise SystemExit('not me')\n", "utf-8")
@@ -215,13 +256,13 @@ def test_a_damaged_data_file_is_a_sentence(course, tmp_path) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="signals to a process group are POSIX")
 def test_an_interrupted_run_keeps_its_record(course) -> None:
     script = (
+        f"import sys; sys.path.append({str(course.root)!r}); "
         "from pathlib import Path; from curriculum import manifest, milestone; "
         f"c = manifest.load(Path({str(course.root)!r})); "
         "raise SystemExit(milestone.run(c, 1, stack='reference', arguments=['--steps', '10000000']))"
     )
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
-        [sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         start_new_session=True,
     )  # fmt: skip
     metrics = course.root / "runs" / "two_moons_001" / "metrics.csv"

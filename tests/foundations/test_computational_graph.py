@@ -102,13 +102,13 @@ def test_apply_records_the_node_its_inputs_and_its_output():
 
 def test_apply_records_a_chain_that_a_sweep_can_follow():
     expect.tensor(Double.apply(Double.apply(Tensor(B))), 4 * B, "Double of Double")
-    gradcheck(lambda x: Double.apply(Double.apply(x)), B, order=1, engine=grad)
+    gradcheck(lambda x: Double.apply(Double.apply(x)), B, order=1, engine=grad, of="Double of Double")
 
 
 def test_apply_records_nothing_when_no_input_requires_a_gradient():
     y = Shift.apply(Tensor(A), B, by=0.0)
     expect.tensor(y, A + B, "Shift.apply of inputs without gradient")
-    expect.true(y.node is None and y.requires_grad is False, "inputs that need no gradient: record no node")
+    expect.equal((y.node, y.requires_grad), (None, False), "node and requires_grad of what needs no gradient")
 
 
 def test_apply_records_nothing_while_recording_is_off():
@@ -116,7 +116,7 @@ def test_apply_records_nothing_while_recording_is_off():
     with recording(False):
         y = Double.apply(x)
     expect.tensor(y, 2 * B, "Double.apply within recording(False)")
-    expect.true(y.node is None and y.requires_grad is False, "within recording(False): record no node")
+    expect.equal((y.node, y.requires_grad), (None, False), "node and requires_grad within recording(False)")
     expect.true(Double.apply(x).node is not None, "after recording(False) has ended, operations are recorded")
 
 
@@ -203,7 +203,13 @@ def test_gradient_of_stretching(operation, order):
         expected = np.broadcast_to(x, full) if operation is BroadcastTo else x.sum() if small == () else None
         if expected is not None:
             expect.close(operation.apply(x, shape=target), expected, f"{operation.__name__} of {source}")
-        gradcheck(lambda t, to=target: operation.apply(t, shape=to), x, order=order, engine=grad)
+        gradcheck(
+            lambda t, to=target: operation.apply(t, shape=to),
+            x,
+            order=order,
+            engine=grad,
+            of=operation.__name__,
+        )
 
 
 # The operations, one at a time.
@@ -233,7 +239,7 @@ def check_gradient(operation, arrays, order):
     shapes = " and ".join(str(x.shape) for x in arrays)
     expect.close(operation.apply(*arrays), MEANING[operation](*arrays), f"{operation.__name__} of {shapes}")
     names = ["x"] if len(arrays) == 1 else ["a", "b"]
-    gradcheck(operation.apply, *arrays, names=names, order=order, engine=grad)
+    gradcheck(operation.apply, *arrays, names=names, order=order, engine=grad, of=operation.__name__)
     tensors = [Tensor(x, requires_grad=True) for x in arrays]
     y = operation.apply(*tensors)
     g = np.ones(y.shape)
@@ -258,7 +264,13 @@ def test_an_input_used_twice_collects_both_gradients(operation):
     (x,) = points(operation, (3,))
     y = operation.apply(Tensor(x), Tensor(x))
     expect.tensor(y, MEANING[operation](x, x), f"{operation.__name__} of x and x")
-    gradcheck(lambda t: Double.apply(operation.apply(Double.apply(t), t)), x, order=1, engine=grad)
+    gradcheck(
+        lambda t: Double.apply(operation.apply(Double.apply(t), t)),
+        x,
+        order=1,
+        engine=grad,
+        of=f"{operation.__name__} of 2 x and x",
+    )
 
 
 @pytest.mark.parametrize("operation", [*BINARY, pytest.param(MatMul, id="MatMul")])
@@ -267,8 +279,10 @@ def test_gradient_when_only_one_input_needs_it(operation):
     expect.close(
         operation.apply(a, b), MEANING[operation](a, b), f"{operation.__name__} of (2, 2) and (2, 2)"
     )
-    gradcheck(lambda t: operation.apply(t, b), a, names=["a"], order=1, engine=grad)
-    gradcheck(lambda t: operation.apply(Tensor(a), t), b, names=["b"], order=1, engine=grad)
+    gradcheck(lambda t: operation.apply(t, b), a, names=["a"], order=1, engine=grad, of=operation.__name__)
+    gradcheck(
+        lambda t: operation.apply(Tensor(a), t), b, names=["b"], order=1, engine=grad, of=operation.__name__
+    )
 
 
 @pytest.mark.parametrize("order", [1, 2], ids=["first order", "second order"])
@@ -307,7 +321,7 @@ def test_gradient_of_matmul(order):
     for shapes in MATRICES[: None if order == 1 else 5]:
         a, b = points(MatMul, *shapes)
         expect.tensor(matmul(Tensor(a), Tensor(b)), a @ b, f"matmul of {shapes[0]} and {shapes[1]}")
-        gradcheck(matmul, a, b, names=["a", "b"], order=order, engine=grad)
+        gradcheck(matmul, a, b, names=["a", "b"], order=order, engine=grad, of="matmul")
 
 
 @pytest.mark.parametrize(
@@ -392,6 +406,12 @@ def test_powers_of_zero_have_the_second_derivative_of_the_polynomial():
         (g,) = grad(x**exponent, [x], np.ones(3), create_graph=True)
         (gg,) = grad(g, [x], np.ones(3))
         expect.tensor(gg, expected, f"second derivative of x ** {exponent} at [0, 2, -3]")
+
+
+def test_an_exponent_of_0_has_a_second_derivative():
+    a, b = np.array([0.5, 2.0]), np.zeros(2)
+    expect.close(Pow.apply(a, b), np.ones(2), "[0.5, 2] ** [0, 0]")
+    gradcheck(Pow.apply, a, b, names=["a", "b"], order=2, engine=grad, of="Pow")
 
 
 def test_a_zero_base_has_a_finite_gradient_by_base_and_exponent():

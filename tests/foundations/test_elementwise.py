@@ -86,7 +86,7 @@ def test_a_number_may_be_an_operand(name):
 def check_unary(name, order):
     fn, definition, x = UNARY[name]
     expect.close(fn(x), slowly(definition, x), f"{name} of an array")
-    gradcheck(fn, x, order=order, engine=grad)
+    gradcheck(fn, x, order=order, engine=grad, of=name)
     g, tensor = np.ones(x.shape), Tensor(x, requires_grad=True)
     with expect.unchanged(x, g):
         grad(fn(tensor), [tensor], g)
@@ -97,7 +97,7 @@ def check_binary(name, order):
     for shapes in PAIRS:
         a, b = pairs(shapes)
         expect.close(fn(a, b), reference(a, b), f"{name} of {shapes[0]} and {shapes[1]}")
-        gradcheck(fn, a, b, names=["a", "b"], order=order, engine=grad)
+        gradcheck(fn, a, b, names=["a", "b"], order=order, engine=grad, of=name)
 
 
 @unary

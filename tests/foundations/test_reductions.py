@@ -41,9 +41,10 @@ def slowly(name, x, axis=None, keepdims=False):
 def check_gradient(name, order, cases):
     fn = getattr(reductions, name)
     expect.tensor(fn(Tensor(SQUARE), 1), slowly(name, SQUARE, 1), f"{name} of {SQUARE.tolist()} over axis 1")
-    gradcheck(lambda t: fn(t, 1), SQUARE, order=order, engine=grad)
+    gradcheck(lambda t: fn(t, 1), SQUARE, order=order, engine=grad, of=f"{name} over axis 1")
     for axis, keepdims in cases:
-        gradcheck(lambda t, a=axis, k=keepdims: fn(t, a, k), X, order=order, engine=grad)
+        of = f"{name} over axis {axis}, keepdims={keepdims}"
+        gradcheck(lambda t, a=axis, k=keepdims: fn(t, a, k), X, order=order, engine=grad, of=of)
 
 
 # Values.
@@ -71,25 +72,6 @@ def test_value(name):
             expect.tensor(fn(Tensor(X), axis, keepdims=keepdims), expected, f"{name} {case}", atol=1e-15)
 
 
-def test_var_with_correction_divides_by_fewer():
-    expect.close(
-        reductions.var(np.array([1.0, 2, 3, 4]), correction=1), 5 / 3, "var of 1, 2, 3, 4, correction=1"
-    )
-    corrected = reductions.var(Tensor(X), (0, 2), correction=1)
-    expect.tensor(corrected, slowly("var", X, (0, 2)) * 4 / 3, "var over 4 terms, correction=1")
-    kept = reductions.var(X, 1, True, correction=2)
-    expect.close(kept, slowly("var", X, 1, True) * 3, "var over 3 terms, correction=2, keepdims=True")
-    gradcheck(lambda t: reductions.var(t, 1, correction=1), X, order=1, engine=grad)
-
-
-def test_var_survives_a_large_mean():
-    x = Tensor(1e8 + np.array([1.0, 2, 3, 4]), requires_grad=True)
-    y = reductions.var(x)
-    expect.tensor(y, np.array(1.25), "var of 1e8 + [1, 2, 3, 4]", rtol=1e-6)
-    (g,) = grad(y, [x])
-    expect.tensor(g, np.array([-0.75, -0.25, 0.25, 0.75]), "its gradient", rtol=1e-6)
-
-
 # Derivatives.
 
 
@@ -115,6 +97,25 @@ def test_a_gradient_weighs_each_result(name):
     )
     expect.true(not first[..., 1].any() and not second[..., 0].any(),
                 f"{name} over axes (0, 1): a result must send no gradient to the other column")  # fmt: skip
+
+
+def test_var_with_correction_divides_by_fewer():
+    expect.close(
+        reductions.var(np.array([1.0, 2, 3, 4]), correction=1), 5 / 3, "var of 1, 2, 3, 4, correction=1"
+    )
+    corrected = reductions.var(Tensor(X), (0, 2), correction=1)
+    expect.tensor(corrected, slowly("var", X, (0, 2)) * 4 / 3, "var over 4 terms, correction=1")
+    kept = reductions.var(X, 1, True, correction=2)
+    expect.close(kept, slowly("var", X, 1, True) * 3, "var over 3 terms, correction=2, keepdims=True")
+    gradcheck(lambda t: reductions.var(t, 1, correction=1), X, order=1, engine=grad, of="var, correction=1")
+
+
+def test_var_survives_a_large_mean():
+    x = Tensor(1e8 + np.array([1.0, 2, 3, 4]), requires_grad=True)
+    y = reductions.var(x)
+    expect.tensor(y, np.array(1.25), "var of 1e8 + [1, 2, 3, 4]", rtol=1e-6)
+    (g,) = grad(y, [x])
+    expect.tensor(g, np.array([-0.75, -0.25, 0.25, 0.75]), "its gradient", rtol=1e-6)
 
 
 # dtype.

@@ -18,9 +18,9 @@ MOVES = {  # name: [(what is done to x, the same in plain NumPy, shape of x)]
     ],
     "transpose": [
         (lambda x: shaping.transpose(x, (1, 2, 0)), lambda x: np.moveaxis(x, 0, -1), (2, 2, 2)),
-        (lambda x: shaping.transpose(x, (1, 2, 0)), lambda x: np.moveaxis(x, 0, -1), (2, 3, 4)),
-        (lambda x: shaping.transpose(x, (-1, 0, 1)), lambda x: np.moveaxis(x, -1, 0), (2, 3, 4)),
-        (lambda x: shaping.transpose(x, (-3, -1, -2)), lambda x: np.moveaxis(x, 1, 2), (2, 3, 4)),
+        (lambda x: shaping.transpose(x, (1, 2, 0)), lambda x: np.moveaxis(x, 0, -1), (1, 2, 3)),
+        (lambda x: shaping.transpose(x, (-1, 0, 1)), lambda x: np.moveaxis(x, -1, 0), (1, 2, 3)),
+        (lambda x: shaping.transpose(x, (-3, -1, -2)), lambda x: np.moveaxis(x, 1, 2), (1, 2, 3)),
         (shaping.transpose, lambda x: x.T, (2, 3, 2)),
         (shaping.transpose, lambda x: x, (3,)),
     ],
@@ -132,7 +132,7 @@ def test_gradient_moves_back(name):
     for fn, reference, shape in MOVES[name]:
         x = numbers(shape)
         expect.tensor(fn(Tensor(x)), reference(x), f"{name} of a Tensor {shape}")
-        gradcheck(fn, x, order=1, engine=grad)
+        gradcheck(fn, x, order=1, engine=grad, of=name)
 
 
 @moves
@@ -140,7 +140,7 @@ def test_second_derivative_of_moving(name):
     for fn, reference, shape in MOVES[name]:
         x = numbers(shape)
         expect.tensor(fn(Tensor(x)), reference(x), f"{name} of a Tensor {shape}")
-        gradcheck(fn, x, order=2, engine=grad)
+        gradcheck(fn, x, order=2, engine=grad, of=name)
 
 
 # Picking.
@@ -176,9 +176,9 @@ def test_gradient_of_index_adds_up(kind):
 
 @keys
 def test_second_derivative_of_index(kind):
-    for key in KEYS[kind]:
+    for key in KEYS[kind][::2]:
         expect.close(shaping.index(TABLE, key), TABLE[key], f"x[{key}] of an array (3, 4)")
-        gradcheck(lambda x, k=key: shaping.index(x, k), TABLE, order=2, engine=grad)
+        gradcheck(lambda x, k=key: shaping.index(x, k), TABLE, order=2, engine=grad, of=f"x[{key}]")
 
 
 def test_an_element_that_is_picked_twice_collects_both_gradients():
@@ -204,19 +204,21 @@ def test_concatenate(order):
         tensor = shaping.concatenate([Tensor(p) for p in parts], axis)
         expect.tensor(tensor, joined, f"concatenate of Tensors {shapes} along axis {axis}")
         if order:
-            gradcheck(lambda *ts, a=axis: shaping.concatenate(ts, a), *parts, order=order, engine=grad)
+            of = f"concatenate along axis {axis}"
+            gradcheck(lambda *ts, a=axis: shaping.concatenate(ts, a), *parts, order=order, engine=grad, of=of)
 
 
 @pytest.mark.parametrize("order", [0, 1, 2], ids=["value", "gradient", "second derivative"])
 def test_stack(order):
-    for shape, axis in (((2, 2), 0), ((2, 3), 1), ((2, 3), -1), ((2, 3), -3), ((), 0)):
+    for shape, axis in (((2, 2), 0), ((1, 2), 1), ((1, 2), -1), ((1, 2), -3), ((), 0)):
         parts = [numbers(shape, seed) for seed in range(3)]
         joined = np.moveaxis(np.array(parts), 0, axis)
         expect.close(shaping.stack(parts, axis), joined, f"stack of three arrays {shape} along axis {axis}")
         tensor = shaping.stack([Tensor(p) for p in parts], axis)
         expect.tensor(tensor, joined, f"stack of three Tensors {shape} along axis {axis}")
         if order:
-            gradcheck(lambda *ts, a=axis: shaping.stack(ts, a), *parts, order=order, engine=grad)
+            of = f"stack along axis {axis}"
+            gradcheck(lambda *ts, a=axis: shaping.stack(ts, a), *parts, order=order, engine=grad, of=of)
 
 
 @pytest.mark.parametrize("join", [shaping.concatenate, shaping.stack])

@@ -66,7 +66,7 @@ def test_a_parameter_is_a_tensor_that_requires_a_gradient_and_keeps_its_array():
     expect.tensor(p, np.array([1.0, -2.0], np.float32), "Parameter([1, -2])", dtype=np.float32)
     expect.true(p.requires_grad is True, f"a Parameter requires a gradient, yours says {p.requires_grad}")
     expect.true(p.data is array, "a Parameter keeps the array it is given: yours holds another one")
-    expect.equal(names(holder(p)), ["p"], "the parameters of a module with one")
+    expect.equal(names(holder(p)), ["p"], "the list of names in a module with one parameter")
 
 
 def test_a_parameter_takes_lists_a_dtype_and_tensors():
@@ -74,14 +74,16 @@ def test_a_parameter_takes_lists_a_dtype_and_tensors():
     expect.tensor(Parameter([1, 2], dtype=np.float32), np.float32([1, 2]), "with a dtype", dtype=np.float32)
     source = Tensor(np.array([4.0]))
     expect.true(Parameter(source).data is source.data, "Parameter(tensor) should hold the Tensor's own array")
-    expect.equal(names(holder(Parameter(source))), ["p"], "the parameters of a module with one")
+    expect.equal(names(holder(Parameter(source))), ["p"], "the list of names in a module with one parameter")
 
 
 def test_a_parameter_of_integers_is_refused_and_a_tensor_is_none():
     with expect.raises(TypeError, "int64"):
         Parameter(np.array([1, 2], np.int64))
-    expect.equal(names(holder(Tensor(np.ones(2)))), [], "the parameters of a module with a Tensor")
-    expect.equal(names(holder(Parameter(np.ones(2)))), ["p"], "the parameters of a module with one")
+    expect.equal(names(holder(Tensor(np.ones(2)))), [], "the list of names in a module with a Tensor")
+    expect.equal(
+        names(holder(Parameter(np.ones(2)))), ["p"], "the list of names in a module with one parameter"
+    )
 
 
 # Finding.
@@ -89,7 +91,7 @@ def test_a_parameter_of_integers_is_refused_and_a_tensor_is_none():
 
 def test_parameters_are_named_by_their_path_in_order_of_assignment():
     net = Net()
-    expect.equal(names(net), NAMES, "the names of the parameters")
+    expect.equal(names(net), NAMES, "the list of names")
     found = list(net.parameters())
     expect.true(
         len(found) == 4 and found[2] is net.offset, "the third of parameters() should be net.offset itself"
@@ -108,28 +110,34 @@ def test_a_shared_parameter_counts_once_by_its_first_path():
     net.second.factor = net.first.factor
     net.again = net.offset
     expect.equal(
-        names(net), NAMES[:3], "the parameters when second.factor is first.factor and again is offset"
+        names(net),
+        NAMES[:3],
+        "the list of names, with second.factor tied to first.factor and again to offset,",
     )
 
 
 def test_a_shared_module_counts_once_by_its_first_path():
     net = Net()
     net.second = net.first
-    expect.equal(names(net), NAMES[:3], "the parameters when second is first")
-    expect.equal([n for n, _ in net.named_modules()], ["", "first"], "the modules when second is first")
+    expect.equal(names(net), NAMES[:3], "the list of names, with second the same module as first,")
+    expect.equal(
+        [n for n, _ in net.named_modules()],
+        ["", "first"],
+        "the list of modules, with second the same as first,",
+    )
 
 
 def test_a_module_that_contains_itself_is_walked_once():
     net = Net()
     net.first.parent = net
-    expect.equal(names(net), NAMES, "the parameters when a submodule refers back to the model")
+    expect.equal(names(net), NAMES, "the list of names, with a submodule that refers back to the model,")
 
 
 def test_modules_are_named_by_their_path_beginning_with_the_model_itself():
     outer = Module()
     outer.net = net = Net()
     found = list(outer.named_modules())
-    expect.equal([n for n, _ in found], ["", "net", "net.first", "net.second"], "the names of the modules")
+    expect.equal([n for n, _ in found], ["", "net", "net.first", "net.second"], "the list of modules")
     expect.true(
         found[0][1] is outer and found[2][1] is net.first, "named_modules() gives the modules themselves"
     )
@@ -141,7 +149,9 @@ def test_deleting_and_replacing_attributes_changes_the_model():
     net.offset = None
     net.second = Scale(5.0, 6.0)
     expect.equal(
-        sorted(names(net)), ["second.factor", "second.shift"], "the parameters after deleting and replacing"
+        sorted(names(net)),
+        ["second.factor", "second.shift"],
+        "the list of names after deleting and replacing",
     )
 
 
@@ -158,7 +168,7 @@ def test_a_parameter_assigned_too_early_is_refused():
         Hasty()
     with expect.raises(AttributeError, "Hasty2", "layer", "super().__init__()"):
         Hasty2()
-    expect.equal(names(Net()), NAMES, "the names of a model made in the right order")
+    expect.equal(names(Net()), NAMES, "the list of names of a model made in the right order")
 
 
 # Buffers.
@@ -172,13 +182,13 @@ def test_a_buffer_is_state_but_not_a_parameter():
         (name, len(rest)), ("net.mean", 0), "the path of the only buffer, and how many more there are"
     )
     expect.true(array is net.mean, "named_buffers() gives the array itself, not a copy")
-    expect.equal(names(net), NAMES, "the parameters beside a buffer")
+    expect.equal(names(net), NAMES, "the list of parameters beside a buffer")
 
 
 def test_a_plain_array_is_neither_buffer_nor_parameter():
     net = Net()
     net.table = np.ones(4)
-    expect.equal([n for n, _ in net.named_buffers()], ["mean"], "the buffers beside a plain array")
+    expect.equal([n for n, _ in net.named_buffers()], ["mean"], "the list of buffers beside a plain array")
 
 
 def test_a_reassigned_buffer_stays_one_and_a_deleted_one_is_gone():
@@ -187,10 +197,16 @@ def test_a_reassigned_buffer_stays_one_and_a_deleted_one_is_gone():
     expect.close(
         dict(net.named_buffers())["mean"], np.array([7.0]), "the buffer after assigning another array"
     )
+    net.register_buffer("count", np.zeros(()))
+    net.count = net.count + 1  # NumPy makes a scalar of it
+    expect.close(net.state_dict()["count"], np.array(1.0), "the saved buffer of one number")
+    del net.count
     del net.mean
     net.mean = np.array([8.0])
     expect.equal(
-        [n for n, _ in net.named_buffers()], [], "the buffers after one was deleted and its name reused"
+        [n for n, _ in net.named_buffers()],
+        [],
+        "the list of buffers after one was deleted and its name reused",
     )
 
 
@@ -218,13 +234,13 @@ def test_train_and_eval_reach_every_module_and_return_the_model():
     def modes():
         return [m.training for m in everything]
 
-    expect.equal(modes(), [True] * 4, "training of a new model, from the top down")
+    expect.equal(modes(), [True] * 4, "training in a new model, from the top down,")
     expect.true(net.eval() is net, "eval() returns the model itself")
-    expect.equal(modes(), [False] * 4, "training after eval(), from the top down")
+    expect.equal(modes(), [False] * 4, "training after eval(), from the top down,")
     expect.true(net.train() is net, "train() returns the model itself")
-    expect.equal(modes(), [True] * 4, "training after train(), from the top down")
+    expect.equal(modes(), [True] * 4, "training after train(), from the top down,")
     expect.true(net.train(False) is net, "train(False) returns the model itself")
-    expect.equal(modes(), [False] * 4, "training after train(False), from the top down")
+    expect.equal(modes(), [False] * 4, "training after train(False), from the top down,")
 
 
 def test_gradients_reach_every_parameter_and_zero_grad_forgets_them():
@@ -233,9 +249,9 @@ def test_gradients_reach_every_parameter_and_zero_grad_forgets_them():
     expect.tensor(y, np.full(3, 9.0), "(2 * 1 + 1 + 0) * 3")
     y.backward(np.ones(3))
     grads = {name: None if p.grad is None else float(p.grad[0]) for name, p in net.named_parameters()}
-    expect.equal(grads, dict(zip(NAMES, (3.0, 3.0, 3.0, 3.0), strict=True)), "the gradients, by parameter")
+    expect.equal(grads, dict(zip(NAMES, (3.0, 3.0, 3.0, 3.0), strict=True)), "the dict of gradients")
     net.zero_grad()
-    expect.equal([p.grad for p in net.parameters()], [None] * 4, "the gradients after zero_grad()")
+    expect.equal([p.grad for p in net.parameters()], [None] * 4, "the list of gradients after zero_grad()")
 
 
 # Saving and loading.
@@ -244,7 +260,11 @@ def test_gradients_reach_every_parameter_and_zero_grad_forgets_them():
 def test_state_dict_holds_copies_of_parameters_and_buffers_by_path():
     net = Net()
     state = net.state_dict()
-    expect.equal(list(state), ["first.factor", "first.shift", "offset", "mean", "second.factor"], "its paths")
+    expect.equal(
+        list(state),
+        ["first.factor", "first.shift", "offset", "mean", "second.factor"],
+        "the list of paths in the state",
+    )
     expect.close(state["first.factor"], np.full(3, 2.0), "the saved first.factor")
     expect.close(state["mean"], np.array([1.0, 2.0, 3.0]), "the saved buffer")
     state["offset"][:] = 9
@@ -324,7 +344,7 @@ def test_not_strict_loads_what_fits_and_tells_the_rest():
 def test_sequential_runs_its_modules_in_order():
     model = Sequential(Scale(2.0, 1.0), Scale(3.0))
     expect.tensor(model(Tensor(np.ones(3))), np.full(3, 9.0), "(2 * 1 + 1) * 3")
-    expect.equal(names(model), ["0.factor", "0.shift", "1.factor"], "the names in a Sequential")
+    expect.equal(names(model), ["0.factor", "0.shift", "1.factor"], "the list of names in a Sequential")
 
 
 def test_an_empty_sequential_returns_its_input():
@@ -360,7 +380,9 @@ def test_append_adds_at_the_end_and_returns_the_container():
     expect.true(model.append(last) is model, "append returns the container itself")
     expect.true(len(model) == 2 and model[1] is last, "append adds the module at the end")
     expect.equal(
-        names(ModuleList([Scale()]).append(Scale())), ["0.factor", "1.factor"], "the names after append"
+        names(ModuleList([Scale()]).append(Scale())),
+        ["0.factor", "1.factor"],
+        "the list of names after append",
     )
 
 
@@ -374,7 +396,7 @@ def test_containers_refuse_what_is_not_a_module():
 def test_a_module_without_forward_says_so():
     with expect.raises(TypeError, "ModuleList"):
         ModuleList([Scale()])(Tensor(np.ones(3)))
-    expect.equal(names(ModuleList([Scale()])), ["0.factor"], "the names in a ModuleList")
+    expect.equal(names(ModuleList([Scale()])), ["0.factor"], "the list of names in a ModuleList")
 
 
 def test_repr_shows_the_tree():
@@ -389,4 +411,4 @@ def test_repr_shows_the_tree():
         "  )",
         ")",
     ]
-    expect.equal(repr(model).splitlines(), lines, "the lines of the repr of a tree")
+    expect.equal(repr(model).splitlines(), lines, "the repr of a tree, as a list of lines,")

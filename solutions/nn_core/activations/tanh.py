@@ -25,7 +25,7 @@ class HardtanhFunction(Function):
         self.low, self.high = low, high
 
     def forward(self, x: Array) -> Array:
-        """Return min(max(x, low), high), and keep where x is strictly between the limits."""
+        """Return min(max(x, low), high), NaN for NaN, and keep where x is strictly between the limits."""
         self.inside = (self.low < x) & (x < self.high)
         return x.clip(self.low, self.high)
 

@@ -50,7 +50,7 @@ class CrossEntropy(Function):
         nothing unless it is the target (0 * inf would be NaN).
         """
         a, log_p = self.coefficients, log_softmax(logits, self.axis)
-        return (np.where(a != 0, -log_p, 0) * a).sum(axis=self.axis)
+        return 0.0 - (np.where(a != 0, log_p, 0) * a).sum(axis=self.axis)  # an ignored row costs 0, not -0
 
     def backward(self, grad):
         """Map dL/dlosses (N, *) to dL/dlogits: (p * the sum of a along the axis - a) * grad.
@@ -86,13 +86,14 @@ def target_distribution(
             (it names the index and the shape of the logits). A negative index does not count from the end.
     """
     axis = _class_axis(shape)
-    classes, positions = shape[axis], (*shape[:axis], *shape[axis + 1 :])
+    classes, before, after = shape[axis], shape[:axis], shape[axis + 1 :]
+    kept = (*before, 1, *after)
     by_index = target.dtype.kind in "iu"
-    kind, expected = ("indices", positions) if by_index else ("probabilities", shape)
+    kind, expected = ("indices", (*before, *after)) if by_index else ("probabilities", shape)
     if target.shape != expected:
         raise ValueError(f"logits {shape} need target {kind} of shape {expected}, got {target.shape}")
     if not by_index:
-        return target, np.ones_like(target, bool, shape=(*shape[:axis], 1, *shape[axis + 1 :]))
+        return target, np.ones_like(target, bool, shape=kept)
     counted = target != ignore_index
     wrong = counted & ((target < 0) | (target >= classes))
     if wrong.any():
@@ -100,8 +101,8 @@ def target_distribution(
             f"target {target[wrong][0]} is not a class: expected 0 to {classes - 1} (logits {shape}), "
             f"or {ignore_index} to ignore it"
         )
-    counted = np.expand_dims(counted, axis)
-    return (np.expand_dims(target, axis) == _along(np.arange(classes, like=target), shape)) & counted, counted
+    counted = counted.reshape(kept)
+    return (target.reshape(kept) == _along(np.arange(classes, like=target), shape)) & counted, counted
 
 
 def cross_entropy(
@@ -138,15 +139,18 @@ def cross_entropy(
     logits, target = as_tensor(logits), _constant(target)
     q, counted = target_distribution(target, logits.shape, ignore_index)
     axis, dtype, eps = _class_axis(logits.shape), _float(logits), float(label_smoothing)
-    classes = logits.shape[axis]
-    w = np.ones_like(q, dtype, shape=classes) if weight is None else _constant(weight).astype(dtype)
-    if w.shape != (classes,):
-        raise ValueError(f"weight has shape {w.shape}, logits {logits.shape} have {classes} classes")
-    w = _along(w, logits.shape)
-    smoothed = (1.0 - eps) * q.astype(dtype) + (eps / classes) * counted.astype(dtype)
-    losses = CrossEntropy.apply(logits, coefficients=smoothed * w, axis=axis)
+    classes, a = logits.shape[axis], q.astype(dtype)
+    if eps:
+        a = (1.0 - eps) * a + (eps / classes) * counted.astype(dtype)
+    if weight is not None:
+        w = _constant(weight).astype(dtype)
+        if w.shape != (classes,):
+            raise ValueError(f"weight has shape {w.shape}, logits {logits.shape} have {classes} classes")
+        w = _along(w, logits.shape)
+        a, q = a * w, q * w
+    losses = CrossEntropy.apply(logits, coefficients=a, axis=axis)
     if reduction == "mean" and target.dtype.kind in "iu":
-        total = (q * w).sum().item()  # the weight of all targets; without weights, how many count
+        total = q.sum().item()  # the weight of all targets; without weights, how many count
         if total == 0:
             raise ValueError(f"the mean of nothing: all {target.size} targets are {ignore_index} or weigh 0")
         return losses.sum() * (1.0 / total)

@@ -49,7 +49,7 @@ class Optimizer:
         for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
             self.add_param_group(group)
 
-    def add_param_group(self, group: Mapping[str, object]) -> None:
+    def add_param_group(self, group: Mapping) -> None:
         """Append a group {"params": Tensors, setting: value, ...}; missing settings come from the defaults.
 
         Raises:
@@ -103,7 +103,7 @@ class Optimizer:
             "param_groups": [{**g, "params": [numbers[p] for p in g["params"]]} for g in self.param_groups],
         }
 
-    def load_state_dict(self, saved: Mapping[str, object]) -> None:
+    def load_state_dict(self, saved: Mapping) -> None:
         """Continue from what `state_dict` returned; the arrays are copied.
 
         Raises:

@@ -209,7 +209,7 @@ def test_prelu_learns_its_slopes():
         weight.grad, np.minimum(x, 0).sum(0), "gradient with respect to the slopes", dtype=np.float32
     )
     only = [p.shape for p in PReLU().parameters()]
-    expect.equal(only, [(1,)], "the shapes of the parameters of PReLU()")
+    expect.equal(only, [(1,)], "the list of shapes of the parameters of PReLU()")
 
 
 def test_relu_passes_half_of_the_energy():

@@ -163,15 +163,17 @@ def test_a_layer_has_a_weight_and_a_bias_in_float32():
     layer = build(3, 2)
     shapes = {name: (p.shape, p.dtype.name) for name, p in layer.named_parameters()}
     expected = {"weight": ((2, 3), "float32"), "bias": ((2,), "float32")}
-    expect.equal(shapes, expected, "the parameters of Linear(3, 2)")
+    expect.equal(shapes, expected, "the dict of shapes and dtypes of Linear(3, 2)")
     wide = build(3, 2, dtype=np.float64)
     kinds = [p.dtype.name for p in wide.parameters()]
-    expect.equal(kinds, ["float64", "float64"], "the dtypes of Linear(3, 2, dtype=np.float64)")
+    expect.equal(kinds, ["float64", "float64"], "the list of dtypes of Linear(3, 2, dtype=np.float64)")
 
 
 def test_a_layer_without_bias_has_none():
     layer = build(3, 2, bias=False, dtype=np.float64)
-    expect.equal([name for name, _ in layer.named_parameters()], ["weight"], "the parameters with bias=False")
+    expect.equal(
+        [name for name, _ in layer.named_parameters()], ["weight"], "the list of parameters with bias=False"
+    )
     expect.equal(layer.bias, None, "the bias with bias=False")
     x = np.ones((1, 3))
     expect.tensor(layer(Tensor(x)), definition(x, layer.weight.data), "Linear(3, 2, bias=False) of ones")
