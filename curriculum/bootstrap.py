@@ -32,7 +32,7 @@ def main():
             "{} cannot make a virtual environment: on Debian and Ubuntu, apt install python3-venv",
             sys.executable,
         )
-    install = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    install = [PYTHON, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
     if subprocess.call(install + ["-r", os.path.join(ROOT, "requirements.txt")]) != 0:  # noqa: RUF005
         return refuse(
             "the packages of requirements.txt could not be installed: is there a network? "

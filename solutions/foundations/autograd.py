@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from typing import cast
 
 import numpy as np
 
@@ -184,7 +185,7 @@ def backward(y: Tensor, grad_output: Gradient | None = None, *, retain_graph: bo
         grad_output: dL/dy, of y's shape; default 1.
         retain_graph: keep the graph for another pass.
 
-    ``leaf.grad`` is an array of the leaf's shape that shares memory with nothing else.
+    ``leaf.grad`` is an array of the leaf's shape and dtype that shares memory with nothing else.
 
     Raises:
         ValueError: y has several elements and no ``grad_output`` (the message names y's shape), or the shapes
@@ -192,11 +193,11 @@ def backward(y: Tensor, grad_output: Gradient | None = None, *, retain_graph: bo
         RuntimeError: y does not depend on anything that requires a gradient, or the graph was freed.
     """
     found, owned = sweep([y], [_seed(y, grad_output)], create_graph=False, retain_graph=retain_graph)
-    for leaf, g in found.items():
-        if leaf.grad is None:  # type: ignore[union-attr]
-            leaf.grad = g if leaf in owned else np.copy(g)  # type: ignore[union-attr]
+    for leaf, g in cast(dict[Tensor, Array], found).items():  # nothing else was wanted
+        if leaf.grad is None:
+            leaf.grad = (g if leaf in owned else np.copy(g)).astype(leaf.dtype, copy=False)
         else:
-            leaf.grad += g  # type: ignore[union-attr]
+            leaf.grad += g
 
 
 def grad(
@@ -241,7 +242,7 @@ def grad(
         elif create_graph:
             grads.append(found[key])  # type: ignore[arg-type]
         else:
-            grads.append(Tensor(np.copy(found[key])))
+            grads.append(Tensor(np.copy(found[key]).astype(x.dtype, copy=False)))
     return tuple(grads)
 
 
