@@ -154,9 +154,11 @@ class Course:
 
         paths = [m.path for m in self.modules]
         leaves = {p.rpartition("/")[2]: p for p in paths}
-        near = [p for p in paths if wanted in p][:3] or difflib.get_close_matches(wanted, paths, 3) or [
-            leaves[leaf] for leaf in difflib.get_close_matches(wanted.rpartition("/")[2], leaves, 3)
-        ]
+        near = (
+            [p for p in paths if wanted in p][:3]
+            or difflib.get_close_matches(wanted, paths, 3)
+            or [leaves[leaf] for leaf in difflib.get_close_matches(wanted.rpartition("/")[2], leaves, 3)]
+        )
         advice = f"did you mean {' or '.join(near)}?" if near else "`make list` shows them all"
         raise UnknownName(f"there is no module '{text}': {advice}")
 

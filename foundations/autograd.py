@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from typing import cast
 
 import numpy as np
 
@@ -123,7 +124,7 @@ def backward(y: Tensor, grad_output: Gradient | None = None, *, retain_graph: bo
         grad_output: dL/dy, of y's shape; default 1.
         retain_graph: keep the graph for another pass.
 
-    ``leaf.grad`` is an array of the leaf's shape that shares memory with nothing else.
+    ``leaf.grad`` is an array of the leaf's shape and dtype that shares memory with nothing else.
 
     Raises:
         ValueError: y has several elements and no ``grad_output`` (the message names y's shape), or the shapes

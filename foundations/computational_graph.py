@@ -236,6 +236,9 @@ class Tensor:
     def transpose(self, *axes: int | Sequence[int]) -> Tensor:
         return shaping.transpose(self, _unpack(axes) if axes else None)
 
+    def swapaxes(self, first: int, second: int) -> Tensor:
+        return shaping.swapaxes(self, first, second)
+
     def __lt__(self, other: Operand) -> Array:
         return self.data < as_array(other)  # a comparison has no gradient: a plain array of booleans
 
@@ -279,8 +282,11 @@ def _as_tensors(operands: Sequence[Operand]) -> tuple[Tensor, ...]:
 
     A Python number takes the dtype and the library of the Tensors beside it: float32 * 2.0 stays float32.
     """
-    if len(operands) == 1:
-        return (operands[0],)  # type: ignore[return-value]
+    for x in operands:
+        if not isinstance(x, Tensor):
+            break
+    else:
+        return operands  # type: ignore[return-value]
     tensors = []
     for x in operands:
         if isinstance(x, Tensor):
@@ -440,7 +446,7 @@ class MatMul(Function):
     def backward(self, grad: Operand) -> tuple[Operand | None, Operand | None]:
         """dL/da = grad @ b^T and dL/db = a^T @ grad, where ^T exchanges the last two axes.
 
-        `shaping.swapaxes` takes arrays and Tensors.
+        Arrays and Tensors both have a method ``swapaxes``.
         """
         raise NotImplementedError("foundations.computational_graph: TODO 19 of 20, MatMul.backward")
 

@@ -129,10 +129,15 @@ def check_gradients(
 
     Returns:
         A row per parameter: name, shape, largest derivative, largest difference, and their ratio.
+
+    Raises:
+        ValueError: backward left a parameter without a gradient.
     """
     loss_of(network, points, labels).backward()
     rows = []
     for name, parameter in network.items():
+        if parameter.grad is None:
+            raise ValueError(f"backward left no gradient in {name}")
         analytic, parameter.grad = np.array(parameter.grad), None
         numeric = np.empty_like(analytic)
         for i in np.ndindex(*analytic.shape):

@@ -9,11 +9,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from curriculum import cli
+from curriculum import cli, manifest
 from curriculum.cli import FAILED, OUR_FAULT, PASSED, STOPPED, USAGE, UsageError, main, parse
 from curriculum.manifest import UnknownName
 from tests.engine.minicourse import MiniCourse
@@ -22,12 +23,13 @@ ENGINE = Path(cli.__file__).parent
 
 
 @pytest.fixture
-def here(mini: MiniCourse, monkeypatch: pytest.MonkeyPatch) -> MiniCourse:
+def here(mini: MiniCourse, monkeypatch: pytest.MonkeyPatch) -> Iterator[MiniCourse]:
     """The miniature course, as the one that `main` loads."""
     monkeypatch.setenv("CURRICULUM_ROOT", str(mini.root))
     monkeypatch.setenv("MAKELEVEL", "1")
     assert mini.course.modules
-    return mini
+    yield mini
+    manifest.load.cache_clear()
 
 
 @pytest.fixture
@@ -275,11 +277,11 @@ def test_new_writes_a_skeleton_that_verify_can_judge(here: MiniCourse, capsys: p
     assert main(["new", "utils/deep/angles", "PHASE=1"]) == PASSED
     said = capsys.readouterr().out
     assert "python -m curriculum verify utils/deep/angles" in said
-    manifest = here.root / "curriculum/phases/01_one.toml"
-    text = manifest.read_text("utf-8")
+    phase = here.root / "curriculum/phases/01_one.toml"
+    text = phase.read_text("utf-8")
     assert 'path = "utils/deep/angles"' in text
-    manifest.write_text(text.replace("planned = true\n", ""), "utf-8")
-    cli_load_again()
+    phase.write_text(text.replace("planned = true\n", ""), "utf-8")
+    manifest.load.cache_clear()
     assert main(["stubs", "angles"]) == PASSED
     assert main(["check", "angles", "IMPL=solutions"]) == PASSED
     assert main(["verify", "angles"]) == FAILED
@@ -313,12 +315,6 @@ def test_the_skeleton_is_at_home_in_the_style_of_the_project(here: MiniCourse):
         assert done.returncode == 0
 
 
-def cli_load_again() -> None:
-    from curriculum import manifest
-
-    manifest.load.cache_clear()
-
-
 # --- what goes wrong --------------------------------------------------------------------------------------
 
 
@@ -340,7 +336,7 @@ def test_a_mistake_of_ours_is_a_sentence_and_a_file(
 
 def test_a_wrong_manifest_is_the_courses_fault(here: MiniCourse, capsys: pytest.CaptureFixture[str]):
     here.write("curriculum/phases/01_one.toml", "[phase]\nnumber = \n")
-    cli_load_again()
+    manifest.load.cache_clear()
     assert main(["list"]) == OUR_FAULT
     assert "01_one.toml" in capsys.readouterr().err
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import namedtuple
 from pathlib import Path
 
 import pytest
 
-from curriculum import cli, doctor, manifest
+from curriculum import cli, doctor, swap
 from curriculum.cli import FAILED, PASSED, main
+from tests.engine.minicourse import MiniCourse
 
 
 def test_a_fit_machine_gets_a_line_for_each_thing(
@@ -75,14 +75,9 @@ def test_a_full_disk_a_locked_folder_and_a_lack_of_git(monkeypatch: pytest.Monke
     assert f"{tmp_path} cannot be written to: Permission denied" in finding.found
 
 
-def test_swapped_solutions_are_not_forgotten(mini, capsys: pytest.CaptureFixture[str]):
-    os.environ["CURRICULUM_ROOT"] = str(mini.root)
-    try:
-        assert mini.course.modules
-        assert main(["swap", "scale"]) == PASSED
-        finding = doctor.swapped(manifest.load())
-    finally:
-        del os.environ["CURRICULUM_ROOT"]
+def test_swapped_solutions_are_not_forgotten(mini: MiniCourse):
+    swap.swap(mini.course, [mini.course.module("scale")])
+    finding = doctor.swapped(mini.course)
     assert (finding.good, finding.found, finding.todo) == (False, "1 solution swapped in", "make unswap")
 
 

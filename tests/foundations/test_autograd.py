@@ -403,6 +403,11 @@ def test_float32_stays_float32():
     expect.tensor(
         grad(exp(x), [x], np.ones(2))[0], np.exp(x.data), "gradient from a float64 seed", dtype=np.float32
     )
+    wide = np.array([3.0, 4.0])  # float64: the product is, the gradient of x is not
+    expect.tensor(grad(total(x * wide), [x])[0], wide, "gradient of x * float64", dtype=np.float32)
+    x.grad = None
+    backward(total(x * wide))
+    expect.close(x.grad, wide, "x.grad of x * float64", dtype=np.float32)
 
 
 def test_a_chain_of_50000_operations():

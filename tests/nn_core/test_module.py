@@ -177,6 +177,10 @@ def test_a_parameter_assigned_too_early_is_refused():
 def test_a_buffer_is_state_but_not_a_parameter():
     outer = Module()
     outer.net = net = Net()
+    array = np.array([4.0])
+    net.register_buffer("kept", array)
+    expect.true(net.kept is array, "register_buffer keeps the array it is given: yours holds another one")
+    del net.kept
     (name, array), *rest = outer.named_buffers()
     expect.equal(
         (name, len(rest)), ("net.mean", 0), "the path of the only buffer, and how many more there are"
@@ -298,13 +302,16 @@ def test_loading_writes_into_the_arrays_that_are_there():
     expect.close(net.offset.data, np.ones(3), "offset after the loaded state was changed")
 
 
-def test_loading_keeps_the_dtype():
+def test_saving_and_loading_keep_dtypes_and_numbers_without_axes():
     net = Module()
     net.weight = Parameter(np.zeros(2, np.float32))
-    net.load_state_dict({"weight": np.array([0.5, 0.25])})
+    net.register_buffer("count", np.array(3))
+    expect.close(net.state_dict()["weight"], np.zeros(2), "the saved float32 weight", dtype=np.float32)
+    net.load_state_dict({"weight": np.array([0.5, 0.25]), "count": np.array(8)})
     expect.tensor(
         net.weight, np.float32([0.5, 0.25]), "a float32 parameter loaded from float64", dtype=np.float32
     )
+    expect.equal(net.state_dict()["count"], np.array(8), "a buffer of one number after loading")
 
 
 def test_one_error_names_everything_that_does_not_fit_and_nothing_is_loaded():
