@@ -42,14 +42,20 @@ def main() -> int:
         for server in servers.values():
             server.close()
     screen.print(report.table(comparisons))
-    steps = [sizes.flops(c.workload) / c.ours / 1e9 for c in comparisons if c.workload == "mlp_step"]
+    shares = [
+        sizes.flops(c.workload) / c.ours / 1e9 / gflops for c in comparisons if c.workload == "mlp_step"
+    ]
+    if shares:
+        screen.print(
+            f"The MLP step runs at {shares[0]:.0%} of the speed of sgemm 1024, {gflops:.0f} GFLOP/s."
+        )
     if not options.dry and not options.names:
         facts = {
             "machine": f"{_processor()}, Python {platform.python_version()}",
             "versions": ", ".join(s.version for name, s in servers.items() if name != "hand"),
             "rounds": options.rounds,
             "gflops": gflops,
-            "share": steps[0] / gflops,
+            "share": shares[0],
         }
         report.save(comparisons, facts)
         screen.print(f"written to {report.FOLDER / 'README.md'} and results.json")

@@ -229,6 +229,12 @@ def _differences(a, e, good=None, sizes=None, scale=0.0) -> list[str]:
                 f"{int(unexpected.sum())} of {a.size} values are {kind} "
                 f"where {show(e[unexpected][:1])} is expected"
             )
+        elif _look_alike(a, e, scale):
+            at = tuple(int(i) for i in np.argwhere(~good)[0])
+            return [
+                f"nearly right: {int((~good).sum())} of {a.size} values are off by more than rounding explains",
+                f"yours {float(a[at])!r}   expected {float(e[at])!r}",
+            ]
         else:
             pattern = _value_pattern(a, e, sizes or {}, scale)
             if pattern:
@@ -238,6 +244,12 @@ def _differences(a, e, good=None, sizes=None, scale=0.0) -> list[str]:
         lines.append(f"{int((~good).sum())} of {a.size} values differ, first at {list(at)}: {show(a[at])}, "
                      f"expected {show(e[at])}")  # fmt: skip
     return [*lines, f"yours {show(a)}   expected {show(e)}"]
+
+
+def _look_alike(a, e, scale: float) -> bool:
+    """Whether six digits agree everywhere: a pattern would be noise, and all digits must be shown."""
+    finite = np.isfinite(e)
+    return bool(np.any(a) and np.allclose(a[finite], e[finite], rtol=1e-6, atol=1e-9 * scale))
 
 
 def _value_pattern(a, e, sizes: Mapping[str, int], scale: float) -> str:

@@ -175,6 +175,31 @@ def test_a_rule_with_too_many_gradients_is_named():
         backward(TooMany.apply(x))
 
 
+class FirstOnly(Function):
+    """a * b, taken as constant in b: its rule gives b no gradient."""
+
+    def forward(self, a, b):
+        return a * b
+
+    def backward(self, g):
+        return g * self.operands[1], None
+
+
+def test_where_a_rule_gives_nothing_nothing_flows():
+    x, w = leaf([2.0]), leaf([3.0])
+    inner = w * w
+    backward(FirstOnly.apply(x, inner))
+    expect.close(x.grad, np.array([9.0]), "x.grad of a rule that gives only x a gradient")
+    expect.equal(w.grad, None, "w.grad behind an input that the rule gives None")
+
+
+def test_constants_get_no_gradient_even_where_a_rule_offers_one():
+    x, constant = leaf([2.0]), Tensor(np.array([1.0]))
+    backward(x + constant)  # Add offers the same gradient to both
+    expect.close(x.grad, np.array([1.0]), "x.grad of x + constant")
+    expect.equal(constant.grad, None, "grad of the constant")
+
+
 def test_the_sweep_returns_leaves_and_what_was_wanted():
     x = leaf([1.0, 2.0])
     a = x * x
@@ -217,6 +242,7 @@ def test_a_weighted_root(rng):
     expect.close(x.grad, want, "x.grad of tanh(x) with grad_output u")
     expect.tensor(grad(tanh(x), [x], u)[0], want, "grad of tanh(x) with grad_output u")
     expect.tensor(grad(tanh(x), [x], Tensor(u))[0], want, "grad of tanh(x) with grad_output Tensor(u)")
+    expect.tensor(grad(tanh(x), [x], u.tolist())[0], want, "grad of tanh(x) with grad_output a list")
 
 
 def test_grad_touches_no_grad_and_gives_zeros_where_nothing_depends():
@@ -329,6 +355,10 @@ def test_jacobian_shapes_and_graphs(rng):
         want[(*i, *i)] = 2 * x.data[i]
     expect.tensor(j, want, "Jacobian of x * x, (2, 3, 2, 3)")
     expect.tensor(grad(total(j), [x])[0], np.full((2, 3), 2.0), "gradient of the sum of that Jacobian")
+    plain = jacobian(x * x, x)
+    expect.tensor(plain, want, "the same Jacobian without create_graph")
+    expect.true(not plain.requires_grad, "without create_graph the Jacobian is outside the graph")
+    expect.equal(jacobian(x[:0] * 2.0, x).shape, (0, 3, 2, 3), "shape of the Jacobian of nothing, (0, 3)")
 
 
 # What the engine keeps, frees and shares

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 
 from curriculum.testing import expect, gradcheck, statistics, strategies
+from curriculum.testing.engine import grad
 from foundations.computational_graph import Tensor
 from nn_core.layers.linear import Linear, linear
 
@@ -102,16 +103,15 @@ def test_leading_axes_are_a_batch_whatever_their_number(leading, seed):
 
 
 def test_float32_stays_float32():
-    x, weight, bias = (Tensor(a.astype(np.float32), requires_grad=True) for a in arrays((4, 3), 2))
-    y = linear(x, weight, bias)
-    expect.tensor(
-        y, definition(x.data, weight.data, bias.data), "linear in float32", dtype=np.float32, rtol=1e-5
-    )
-    y.backward(np.ones((4, 2), np.float32))
-    for name, t in (("x", x), ("weight", weight), ("bias", bias)):
-        expect.true(
-            t.grad.dtype == np.float32, f"the gradient of {name} should be float32, yours is {t.grad.dtype}"
-        )
+    exact = [Tensor(a, requires_grad=True) for a in arrays((4, 3), 2)]
+    single = [Tensor(t.data.astype(np.float32), requires_grad=True) for t in exact]
+    y = linear(*single)
+    expect.tensor(y, definition(*[t.data for t in exact]), "linear in float32", dtype=np.float32, rtol=1e-5)
+    gradients = grad(y, single, np.ones((4, 2), np.float32))
+    expected = grad(linear(*exact), exact, np.ones((4, 2)))
+    for name, g, want in zip(("x", "weight", "bias"), gradients, expected, strict=True):
+        what = f"gradient with respect to {name} in float32"
+        expect.tensor(g, want.data, what, dtype=np.float32, rtol=1e-5, atol=1e-6)
 
 
 def test_only_what_requires_a_gradient_gets_one():
