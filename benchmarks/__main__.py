@@ -57,8 +57,8 @@ def main() -> int:
             "gflops": gflops,
             "share": shares[0],
         }
-        report.save(comparisons, facts)
-        screen.print(f"written to {report.FOLDER / 'README.md'} and results.json")
+        written = report.save(comparisons, facts)
+        screen.print(f"written in benchmarks/: {', '.join(written)}")
     return int(any(c.ratio is not None and c.ratio > c.gate for c in comparisons))
 
 

@@ -24,7 +24,7 @@ How it is measured: each stack in a process of its own, one thread, CPU time, {r
 0.15 s; the ratio is that of the medians, the range holds the middle half of the ratios of neighbouring runs.
 All stacks get the same shapes and numbers in float32 and run at their defaults. PyTorch and HIPS autograd are
 optional: install them anywhere and say `BENCH_TORCH_PYTHON=path/to/python make bench`. What is not installed
-is not compared, and its row keeps only our own time.
+is not compared, and this page is then left as it is.
 
 | work | yardstick | ratio | range | goal | gate | ours |
 |---|---|---|---|---|---|---|
@@ -56,14 +56,17 @@ def table(comparisons: Sequence[Comparison]) -> Table:
     return drawn
 
 
-def save(comparisons: Sequence[Comparison], facts: dict[str, object]) -> None:
-    """Write ``results.json`` and ``README.md`` beside this file."""
+def save(comparisons: Sequence[Comparison], facts: dict[str, object]) -> list[str]:
+    """Write ``results.json`` beside this file, and ``README.md`` if every yardstick was there; return the names."""
     rows = [asdict(c) | {"ratio": c.ratio} for c in comparisons]
     (FOLDER / "results.json").write_text(
         json.dumps(facts | {"rows": rows}, indent=2) + "\n", "utf-8", newline="\n"
     )
+    if any(c.ratio is None for c in comparisons):
+        return ["results.json"]
     page = PREFACE.format(rows="\n".join(f"| {' | '.join(_cells(c))} |" for c in comparisons), **facts)
     (FOLDER / "README.md").write_text(page, "utf-8", newline="\n")
+    return ["results.json", "README.md"]
 
 
 def _cells(c: Comparison) -> list[str]:

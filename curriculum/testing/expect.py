@@ -232,7 +232,7 @@ def _differences(a, e, good=None, sizes=None, scale=0.0) -> list[str]:
         elif _look_alike(a, e, scale):
             at = tuple(int(i) for i in np.argwhere(~good)[0])
             return [
-                f"nearly right: {int((~good).sum())} of {a.size} values are off by more than rounding explains",
+                f"nearly right: {int((~good).sum())} of {a.size} values are off by more than rounding",
                 f"yours {float(a[at])!r}   expected {float(e[at])!r}",
             ]
         else:

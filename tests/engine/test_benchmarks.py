@@ -87,3 +87,10 @@ def test_the_page_and_the_results_say_what_was_measured(tmp_path, monkeypatch) -
     results = json.loads((tmp_path / "results.json").read_text("utf-8"))
     assert results["rows"][0]["ratio"] == 0.5
     assert results["gflops"] == 90.0
+
+
+def test_the_page_stays_as_it_is_where_a_yardstick_is_missing(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(report, "FOLDER", tmp_path)
+    missing = comparison(theirs=None, low=None, high=None)
+    assert report.save([comparison(), missing], FACTS) == ["results.json"]
+    assert [f.name for f in tmp_path.iterdir()] == ["results.json"]

@@ -203,6 +203,8 @@ def test_the_tolerance_decides(rng):
     expect.equal(
         (strict.passed, loose.passed), (False, True), "verdicts at tolerance 0 and at 0.6 for an error of 0.5"
     )
+    (exact,) = gradient_check(lambda t: Tensor(np.ones(2)), [x], tolerance=0.0, rng=rng)
+    expect.equal((exact.passed, exact.error), (True, 0.0), "verdict and error of a constant at tolerance 0")
 
 
 # Mistakes

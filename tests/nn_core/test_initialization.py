@@ -184,7 +184,7 @@ def test_orthogonal_matrices_are_all_equally_likely(shape):
 def test_no_direction_is_preferred_by_orthogonal():
     rng = np.random.default_rng(2)
     rows = np.concatenate([orthogonal((1, 64), rng=rng, dtype=np.float64) for _ in range(200)])
-    # uniform on the sphere in n dimensions: E[(n w^2)^2] = 3n / (n + 2), its sd is about that of z^4, sqrt(96)
+    # uniform on the sphere in n dimensions: E[(n w^2)^2] = 3n / (n + 2), with about the sd of z^4, sqrt(96)
     statistics.mean_is(
         (64 * rows**2) ** 2, 3 * 64 / 66, sqrt(96), "(64 w^2)^2 over the rows of orthogonal((1, 64))"
     )
