@@ -57,7 +57,7 @@ def table(comparisons: Sequence[Comparison]) -> Table:
 
 
 def save(comparisons: Sequence[Comparison], facts: dict[str, object]) -> list[str]:
-    """Write ``results.json`` beside this file, and ``README.md`` if every yardstick was there; return the names."""
+    """Write ``results.json`` here, and ``README.md`` if every yardstick was there; return their names."""
     rows = [asdict(c) | {"ratio": c.ratio} for c in comparisons]
     (FOLDER / "results.json").write_text(
         json.dumps(facts | {"rows": rows}, indent=2) + "\n", "utf-8", newline="\n"

@@ -107,7 +107,8 @@ def gradient_check(
         rng: draws the cotangent, standard normal.
 
     Returns:
-        One `Check` for each input, in order.
+        One `Check` for each input, in order. Where f's result does not require a gradient, because it does
+        not depend on the inputs or left the graph, the analytic gradients are 0.
     """
     raise NotImplementedError("foundations.gradient_check: TODO 4 of 5, gradient_check")
 

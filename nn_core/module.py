@@ -9,12 +9,10 @@ r"""A layer knows its parameters: a tree of modules whose leaves are the numbers
         def forward(self, x):
             return self.hidden(x) * self.scale
 
-The registry is the instance's own dictionary: Python keeps attributes in the order of their assignment, so
-one walk over `vars` finds every parameter, buffer and submodule, with its path, always in the same order.
-Nothing is recorded twice, so deleting or reassigning an attribute needs no bookkeeping.
-
-A *parameter* is learned. A *buffer* is an array that belongs to the state but is not learned: a running mean,
-a mask. A parameter used in several places (tied weights) is one parameter: it counts once, by its first path.
+The registry is the instance's own dictionary, which Python keeps in order of assignment: one walk over `vars`
+finds every parameter, buffer and submodule, and deleting or reassigning an attribute needs no bookkeeping.
+A *parameter* is learned. A *buffer* is an array that belongs to the state but is not: a running mean, a mask.
+A parameter used in several places (tied weights) is one parameter: it counts once, by its first path.
 
 Source   Paszke et al. 2019, "PyTorch: An Imperative Style, High-Performance Deep Learning Library",
          arXiv:1912.01703, sec. 4.1 (names and behaviour).
@@ -126,13 +124,9 @@ class Module:
         """This module and every module below, each once."""
         return (m for _, m in self.named_modules())
 
-    def named_children(self) -> Iterator[tuple[str, Module]]:
-        """(name, module) of the submodules that are this module's own attributes."""
-        return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
-
     def children(self) -> Iterator[Module]:
         """The submodules that are this module's own attributes."""
-        return (m for _, m in self.named_children())
+        return (m for m in vars(self).values() if isinstance(m, Module))
 
     def train(self, mode: bool = True) -> Module:
         """Set ``training`` to ``mode`` here and in every module below. Returns self."""
@@ -177,9 +171,7 @@ class Module:
         """Refuse the attribute ``name`` of a module that cannot keep track of it yet."""
         if "_buffers" not in vars(self):
             cls = type(self).__name__
-            raise AttributeError(
-                f"{cls}.{name} came too early: call super().__init__() first in {cls}.__init__"
-            )
+            raise AttributeError(f"{cls}.{name} came too early: begin {cls}.__init__ with super().__init__()")
 
     def forward(self, *inputs, **options) -> Tensor:
         """Compute the result; every subclass defines its own."""

@@ -98,7 +98,7 @@ def one_hot(indices: ArrayLike, num_classes: int, dtype: DTypeLike = np.float64)
            [1., 0., 0.]])
 
     Args:
-        indices: (...), integers in [0, num_classes).
+        indices: (...), integers in [0, num_classes); an empty list holds none, whatever its dtype.
         num_classes: V, the length of a row.
         dtype: of the result.
 

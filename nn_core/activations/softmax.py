@@ -56,7 +56,8 @@ def softmax(x: Operand, axis: Axis = -1) -> Tensor:
     """Weights e^x / sum(e^x), nowhere negative, that sum to 1 along ``axis``.
 
     Args:
-        x: scores (logits), any shape with at least one axis; -inf gives the weight 0.
+        x: scores (logits), any shape with at least one axis; -inf gives the weight 0, also where a whole row
+            is -inf.
         axis: where the weights sum to 1: an int, a tuple of ints, or None for all entries.
 
     Returns:

@@ -25,17 +25,18 @@ class Optimizer:
     """The base class: derive, call ``super().__init__(params, defaults)`` and define `update`.
 
     Args:
-        params: Tensors, or dicts {"params": Tensors, setting: value, ...}, one dict a group.
+        params: Tensors, or dicts {"params": Tensors or one Tensor, setting: value, ...}, one dict a group.
         defaults: the settings and their values for groups that do not say otherwise.
 
     Attributes:
         param_groups: a list of dicts: "params" (a list of Tensors) and every setting. Change a setting there
             (``group["lr"] *= 0.1``) and the next step uses it.
-        state: parameter -> dict of what `update` remembers about it; empty before its first update.
+        state: parameter -> dict of what `update` remembers about it; a parameter has no entry before its
+            first update.
 
     Raises:
-        ValueError: there are no parameters, one occurs twice, or a group has an unknown setting; the message
-            names it.
+        ValueError: there are no parameters; one occurs twice (the message names its shape); or a group has an
+            unknown setting (it names the setting and those that exist).
         TypeError: a parameter is not a Tensor that requires a gradient; the message names its type.
     """
 
@@ -43,7 +44,7 @@ class Optimizer:
         raise NotImplementedError("optimization.optimizers.optimizer: TODO 1 of 7, Optimizer.__init__")
 
     def add_param_group(self, group: Mapping) -> None:
-        """Append a group {"params": Tensors, setting: value, ...}; missing settings come from the defaults.
+        """Append a group {"params": Tensors or one Tensor, setting: value, ...}; defaults supply the rest.
 
         Raises:
             ValueError, TypeError: as the class says.
@@ -74,8 +75,8 @@ class Optimizer:
         """Continue from what `state_dict` returned; the arrays are copied.
 
         Raises:
-            ValueError: the number of groups, or of parameters in a group, differs; the message names both
-                numbers.
+            ValueError: the number of groups, or of parameters in a group, differs; the message names the
+                number that was saved and the number that is here.
         """
         raise NotImplementedError("optimization.optimizers.optimizer: TODO 6 of 7, Optimizer.load_state_dict")
 

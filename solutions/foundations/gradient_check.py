@@ -121,7 +121,8 @@ def gradient_check(
         rng: draws the cotangent, standard normal.
 
     Returns:
-        One `Check` for each input, in order.
+        One `Check` for each input, in order. Where f's result does not require a gradient, because it does
+        not depend on the inputs or left the graph, the analytic gradients are 0.
     """
     names = names or [f"input {i}" for i in range(len(inputs))]
     xs = [Tensor(x.copy(), requires_grad=True) for x in inputs]

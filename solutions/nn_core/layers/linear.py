@@ -62,17 +62,15 @@ def linear(x: Operand, weight: Operand, bias: Operand | None = None) -> Tensor:
     Raises:
         ValueError: the shapes do not fit; the message names all of them.
     """
-    shapes = [as_array(t).shape for t in (x, weight) if t is not None]
-    named = f"x {shapes[0]}, weight {shapes[1]}"
-    if len(shapes[1]) != 2:
-        raise ValueError(f"weight must be (outputs, inputs): {named}")
-    if shapes[0][-1:] != shapes[1][1:]:
-        raise ValueError(f"the last axis of x must be the {shapes[1][1]} inputs that weight expects: {named}")
-    if bias is None:
-        return LinearFunction.apply(x, weight)
-    if as_array(bias).shape != shapes[1][:1]:
-        raise ValueError(f"bias {as_array(bias).shape} must hold one number for each output: {named}")
-    return LinearFunction.apply(x, weight, bias)
+    x_shape, weight_shape = as_array(x).shape, as_array(weight).shape
+    bias_shape = None if bias is None else as_array(bias).shape
+    fits = len(weight_shape) == 2 and x_shape[-1:] == weight_shape[1:]
+    if not fits or bias_shape not in (None, weight_shape[:1]):
+        raise ValueError(
+            "linear expects x (*, D), weight (K, D) and bias (K,) or None, "
+            f"got x {x_shape}, weight {weight_shape} and bias {bias_shape}"
+        )
+    return LinearFunction.apply(x, weight) if bias is None else LinearFunction.apply(x, weight, bias)
 
 
 class Linear(Module):

@@ -33,7 +33,7 @@ class Adam(Optimizer):
     Args:
         params: Tensors or groups, see `Optimizer`.
         lr: learning rate, >= 0: about the length of a step in each weight.
-        betas: shares of the running averages that are kept, each in [0, 1).
+        betas: two shares, of the mean and of the square that are kept, each in [0, 1).
         eps: added to sqrt(v_hat), >= 0: bounds the step where gradients vanish.
         weight_decay: L2 penalty, added to the gradient, >= 0.
         amsgrad: divide by the largest v seen so far.
@@ -41,7 +41,8 @@ class Adam(Optimizer):
     State: "step" (int), "mean" and "square" (m and v), and with amsgrad "largest" (of the uncorrected v).
 
     Raises:
-        ValueError: a setting is out of its range; the message names the setting and its value.
+        ValueError: a setting is out of its range, or betas are not two; the message names the setting (lr,
+            betas, eps, weight_decay) and its value.
     """
 
     decoupled = False  # AdamW: decay the weights, not the gradient

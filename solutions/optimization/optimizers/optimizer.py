@@ -25,17 +25,18 @@ class Optimizer:
     """The base class: derive, call ``super().__init__(params, defaults)`` and define `update`.
 
     Args:
-        params: Tensors, or dicts {"params": Tensors, setting: value, ...}, one dict a group.
+        params: Tensors, or dicts {"params": Tensors or one Tensor, setting: value, ...}, one dict a group.
         defaults: the settings and their values for groups that do not say otherwise.
 
     Attributes:
         param_groups: a list of dicts: "params" (a list of Tensors) and every setting. Change a setting there
             (``group["lr"] *= 0.1``) and the next step uses it.
-        state: parameter -> dict of what `update` remembers about it; empty before its first update.
+        state: parameter -> dict of what `update` remembers about it; a parameter has no entry before its
+            first update.
 
     Raises:
-        ValueError: there are no parameters, one occurs twice, or a group has an unknown setting; the message
-            names it.
+        ValueError: there are no parameters; one occurs twice (the message names its shape); or a group has an
+            unknown setting (it names the setting and those that exist).
         TypeError: a parameter is not a Tensor that requires a gradient; the message names its type.
     """
 
@@ -50,7 +51,7 @@ class Optimizer:
             self.add_param_group(group)
 
     def add_param_group(self, group: Mapping) -> None:
-        """Append a group {"params": Tensors, setting: value, ...}; missing settings come from the defaults.
+        """Append a group {"params": Tensors or one Tensor, setting: value, ...}; defaults supply the rest.
 
         Raises:
             ValueError, TypeError: as the class says.
@@ -107,14 +108,16 @@ class Optimizer:
         """Continue from what `state_dict` returned; the arrays are copied.
 
         Raises:
-            ValueError: the number of groups, or of parameters in a group, differs; the message names both
-                numbers.
+            ValueError: the number of groups, or of parameters in a group, differs; the message names the
+                number that was saved and the number that is here.
         """
-        ours, theirs = (
-            [len(g["params"]) for g in groups] for groups in (self.param_groups, saved["param_groups"])
-        )
-        if ours != theirs:
-            raise ValueError(f"the saved groups have {theirs} parameters, this optimizer's have {ours}")
+        here, there = len(self.param_groups), len(saved["param_groups"])
+        if here != there:
+            raise ValueError(f"{there} groups were saved, this optimizer has {here}")
+        for i, (group, other) in enumerate(zip(self.param_groups, saved["param_groups"], strict=True)):
+            here, there = len(group["params"]), len(other["params"])
+            if here != there:
+                raise ValueError(f"group {i} was saved with {there} parameters and has {here} here")
         params = [p for g in self.param_groups for p in g["params"]]
         for group, other in zip(self.param_groups, saved["param_groups"], strict=True):
             group.update({name: value for name, value in other.items() if name != "params"})

@@ -38,7 +38,8 @@ class SGD(Optimizer):
     State: "velocity", of the weights' shape and dtype, where momentum > 0.
 
     Raises:
-        ValueError: a setting is out of its range; the message names the setting and its value.
+        ValueError: a setting is out of its range; the message names the setting and its value, and for
+            nesterov the values of momentum and dampening.
     """
 
     def __init__(

@@ -209,17 +209,19 @@ def test_it_finds_the_minimum_of_a_badly_scaled_bowl():
     expect.close(p.data, np.ones(3), "minimum after 400 steps", rtol=0.02)
 
 
+WRONG = [
+    ({"lr": -0.1}, ("lr", "-0.1")),
+    ({"lr": float("nan")}, ("lr", "nan")),
+    ({"eps": -1e-8}, ("eps", "-1e-08")),
+    ({"weight_decay": -1.0}, ("weight_decay", "-1.0")),
+    ({"betas": (0.9, 1.0)}, ("betas", "1.0")),
+    ({"betas": (-0.1, 0.9)}, ("betas", "-0.1")),
+    ({"betas": (0.9,)}, ("betas", "0.9")),
+]
+
+
 @pytest.mark.parametrize(
-    ("settings", "named"),
-    [
-        ({"lr": -0.1}, ("lr", "-0.1")),
-        ({"lr": float("nan")}, ("lr", "nan")),
-        ({"eps": -1e-8}, ("eps", "-1e-08")),
-        ({"weight_decay": -1.0}, ("weight_decay", "-1.0")),
-        ({"betas": (0.9, 1.0)}, ("betas", "1.0")),
-        ({"betas": (-0.1, 0.9)}, ("betas", "-0.1")),
-        ({"betas": (0.9,)}, ("betas", "0.9")),
-    ],
+    ("settings", "named"), WRONG, ids=[", ".join(f"{n}={v}" for n, v in s.items()) for s, _ in WRONG]
 )
 def test_settings_out_of_range_are_named(settings, named):
     for kind in (Adam, AdamW):

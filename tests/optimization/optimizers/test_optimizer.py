@@ -204,6 +204,11 @@ def test_what_is_no_parameter_is_named():
 
 
 def test_loading_other_groups_is_an_error():
-    one, two = Decay(weights([1.0], [2.0])), Decay(weights([1.0]))
-    with expect.raises(ValueError, "[2]", "[1]"):
-        two.load_state_dict(one.state_dict())
+    one, five = Decay(weights([1.0])), Decay(weights(*[[float(i)] for i in range(5)]))
+    with expect.raises(ValueError, "5", "1"):
+        one.load_state_dict(five.state_dict())
+    three = Decay([{"params": weights([1.0])} for _ in range(3)])
+    with expect.raises(ValueError, "3", "1"):
+        one.load_state_dict(three.state_dict())
+    with expect.raises(ValueError, "3", "1"):
+        three.load_state_dict(one.state_dict())

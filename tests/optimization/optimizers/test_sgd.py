@@ -164,18 +164,20 @@ def test_momentum_goes_down_a_ravine_faster():
     )
 
 
+WRONG = [
+    ({"lr": -0.1}, ("lr", "-0.1")),
+    ({"lr": 0.1, "momentum": 1.0}, ("momentum", "1.0")),
+    ({"lr": 0.1, "momentum": -0.5}, ("momentum", "-0.5")),
+    ({"lr": 0.1, "dampening": 1.5, "momentum": 0.5}, ("dampening", "1.5")),
+    ({"lr": 0.1, "weight_decay": -1.0}, ("weight_decay", "-1.0")),
+    ({"lr": float("nan")}, ("lr", "nan")),
+    ({"lr": 0.1, "nesterov": True}, ("nesterov", "0.0")),
+    ({"lr": 0.1, "nesterov": True, "momentum": 0.9, "dampening": 0.25}, ("nesterov", "0.25")),
+]
+
+
 @pytest.mark.parametrize(
-    ("settings", "named"),
-    [
-        ({"lr": -0.1}, ("lr", "-0.1")),
-        ({"lr": 0.1, "momentum": 1.0}, ("momentum", "1.0")),
-        ({"lr": 0.1, "momentum": -0.5}, ("momentum", "-0.5")),
-        ({"lr": 0.1, "dampening": 1.5, "momentum": 0.5}, ("dampening", "1.5")),
-        ({"lr": 0.1, "weight_decay": -1.0}, ("weight_decay", "-1.0")),
-        ({"lr": float("nan")}, ("lr", "nan")),
-        ({"lr": 0.1, "nesterov": True}, ("nesterov", "momentum")),
-        ({"lr": 0.1, "nesterov": True, "momentum": 0.9, "dampening": 0.25}, ("nesterov", "0.25")),
-    ],
+    ("settings", "named"), WRONG, ids=[", ".join(f"{n}={v}" for n, v in s.items()) for s, _ in WRONG]
 )
 def test_settings_out_of_range_are_named(settings, named):
     with expect.raises(ValueError, *named):
