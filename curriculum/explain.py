@@ -90,7 +90,19 @@ def _message(error: BaseException, job: Job) -> str:
     if not _place(error, job)[1] and _frames(error):
         file, line = _frames(error)[-1]
         where = f" (at `{linecache.getline(file, line).strip()}` of {_shown(file, job)}:{line})"
-    return f"raised {name}: {text}{where}{_example(error)}"
+    return f"raised {name}: {text}{where}{_call(error, job)}{_example(error)}"
+
+
+def _call(error: BaseException, job: Job) -> str:
+    """The expression of the suite in which ``error`` came up, on a line of its own: what was called."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == job.suite]
+    if not frames or not _place(error, job)[1] or frames[-1].lineno is None:
+        return ""
+    f = frames[-1]
+    lines = [linecache.getline(f.filename, n) for n in range(f.lineno, (f.end_lineno or f.lineno) + 1)]
+    if len(lines) == 1 and f.colno is not None and f.end_colno is not None:
+        lines = [lines[0].encode()[f.colno : f.end_colno].decode(errors="replace")]
+    return f"\n  called as {' '.join(' '.join(lines).split())}"[:110]
 
 
 def _example(error: BaseException) -> str:

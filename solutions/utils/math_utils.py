@@ -115,8 +115,8 @@ def sigmoid(x: ArrayLike) -> np.ndarray:
         The shape of ``x``, in [0, 1]: ``sigmoid(-740)`` is ``exp(-740)``, about 4.2e-322.
     """
     x = _as_float(x)
-    small = np.exp(-np.abs(x))  # in [0, 1], while exp(-x) is inf for x < -709
-    return np.where(x < 0, small, 1.0) / (1.0 + small)
+    # exp(x) / (1 + exp(x)) left of 0, 1 / (1 + exp(-x)) right of it: exp(-x) alone is inf for x < -709.
+    return np.exp(np.minimum(x, 0.0)) / (1.0 + np.exp(-np.abs(x)))
 
 
 @limits_are_answers
