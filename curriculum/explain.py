@@ -96,10 +96,11 @@ def _message(error: BaseException, job: Job) -> str:
 def _call(error: BaseException, job: Job) -> str:
     """The expression of the suite in which ``error`` came up, on a line of its own: what was called."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == job.suite]
-    if not frames or not _place(error, job)[1] or frames[-1].lineno is None:
+    if not frames or not _place(error, job)[1]:
         return ""
     f = frames[-1]
-    lines = [linecache.getline(f.filename, n) for n in range(f.lineno, (f.end_lineno or f.lineno) + 1)]
+    first = f.lineno or 0
+    lines = [linecache.getline(f.filename, n) for n in range(first, (f.end_lineno or first) + 1)]
     if len(lines) == 1 and f.colno is not None and f.end_colno is not None:
         lines = [lines[0].encode()[f.colno : f.end_colno].decode(errors="replace")]
     return f"\n  called as {' '.join(' '.join(lines).split())}"[:110]

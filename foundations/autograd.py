@@ -63,8 +63,8 @@ def accumulate(table: dict[Key, Gradient], owned: set[Key], key: Key, g: Gradien
 
     Args:
         table: the gradients so far; changed.
-        owned: keys whose array was allocated here, so that it may be written to; changed. A borrowed array
-            may be a view of someone's data. A Tensor is never written to: adding is a graph operation.
+        owned: keys whose array is nobody else's, so that it may be written to; changed. A borrowed array may
+            be a view of someone's data. A Tensor is never written to: adding is a graph operation.
         key: the node that made the value, or the leaf.
         g: what one more consumer contributes; kept or only read, never written to.
     """
@@ -97,7 +97,7 @@ def sweep(
     File each root's seed, then visit the nodes consumers first; each node's rule turns the gradient filed
     under it into one for each input, which is fitted and accumulated under that input's key, ``t.node or t``.
     Inputs that require no gradient and gradients that are None are passed over, and so is a node to which no
-    gradient came.
+    gradient came. What a ``fresh`` rule gives is owned from the start.
 
     Args:
         roots: Tensors that require gradients.

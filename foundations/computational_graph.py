@@ -60,10 +60,13 @@ class Function:
     Attributes:
         broadcasts: the inputs may be stretched to a common shape; the engine sums each gradient back to its
             input's shape, so that `backward` need not.
+        fresh: `backward` returns arrays that nothing else holds, so the engine may add to them in place and hand
+            them out without a copy. Never true of a rule that returns ``grad`` or a view of it.
         inputs: the Tensors it was applied to; None while nothing is recorded, and after the graph was freed.
     """
 
     broadcasts = False
+    fresh = False
     inputs: tuple[Tensor, ...] = None  # type: ignore[assignment]
     forward: Callable[..., Array]
     backward: Callable[..., object]
@@ -282,11 +285,6 @@ def _as_tensors(operands: Sequence[Operand]) -> tuple[Tensor, ...]:
 
     A Python number takes the dtype and the library of the Tensors beside it: float32 * 2.0 stays float32.
     """
-    for x in operands:
-        if not isinstance(x, Tensor):
-            break
-    else:
-        return operands  # type: ignore[return-value]
     tensors = []
     for x in operands:
         if isinstance(x, Tensor):
@@ -437,7 +435,7 @@ class Pow(Function):
 class MatMul(Function):
     """a @ b: (*, n, k) @ (*, k, m) -> (*, n, m), leading axes broadcast."""
 
-    broadcasts = True
+    broadcasts = fresh = True
 
     def forward(self, a: Array, b: Array) -> Array:
         """Return a @ b; both have at least two axes."""

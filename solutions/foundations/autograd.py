@@ -89,8 +89,8 @@ def accumulate(table: dict[Key, Gradient], owned: set[Key], key: Key, g: Gradien
 
     Args:
         table: the gradients so far; changed.
-        owned: keys whose array was allocated here, so that it may be written to; changed. A borrowed array
-            may be a view of someone's data. A Tensor is never written to: adding is a graph operation.
+        owned: keys whose array is nobody else's, so that it may be written to; changed. A borrowed array may
+            be a view of someone's data. A Tensor is never written to: adding is a graph operation.
         key: the node that made the value, or the leaf.
         g: what one more consumer contributes; kept or only read, never written to.
     """
@@ -139,7 +139,7 @@ def sweep(
     File each root's seed, then visit the nodes consumers first; each node's rule turns the gradient filed
     under it into one for each input, which is fitted and accumulated under that input's key, ``t.node or t``.
     Inputs that require no gradient and gradients that are None are passed over, and so is a node to which no
-    gradient came.
+    gradient came. What a ``fresh`` rule gives is owned from the start.
 
     Args:
         roots: Tensors that require gradients.
@@ -166,12 +166,23 @@ def sweep(
             if g is not None:
                 grads = node.backward(g)
                 grads = grads if isinstance(grads, tuple) else (grads,)
-                if len(grads) != len(node.inputs):
-                    name, given, due = type(node).__name__, len(grads), len(node.inputs)
+                inputs = node.inputs
+                if len(grads) != len(inputs):
+                    name, given, due = type(node).__name__, len(grads), len(inputs)
                     raise ValueError(f"{name}.backward returned {given} gradients for {due} inputs")
-                for i, t in enumerate(node.inputs):
-                    if t.requires_grad and grads[i] is not None:
-                        accumulate(table, owned, t.node or t, fit(node, i, grads[i]))
+                for i, t in enumerate(inputs):
+                    gt = grads[i]
+                    if gt is None or not t.requires_grad:
+                        continue
+                    if gt.shape != t.data.shape:
+                        gt = fit(node, i, gt)
+                    key = t.node or t
+                    if key in table:
+                        accumulate(table, owned, key, gt)
+                    else:
+                        table[key] = gt  # the common case, without a call
+                        if node.fresh:
+                            owned.add(key)
             if not retain_graph:
                 node.inputs = node._out = None  # type: ignore[assignment]
     return table, owned

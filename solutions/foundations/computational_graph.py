@@ -60,10 +60,13 @@ class Function:
     Attributes:
         broadcasts: the inputs may be stretched to a common shape; the engine sums each gradient back to its
             input's shape, so that `backward` need not.
+        fresh: `backward` returns arrays that nothing else holds, so the engine may add to them in place and hand
+            them out without a copy. Never true of a rule that returns ``grad`` or a view of it.
         inputs: the Tensors it was applied to; None while nothing is recorded, and after the graph was freed.
     """
 
     broadcasts = False
+    fresh = False
     inputs: tuple[Tensor, ...] = None  # type: ignore[assignment]
     forward: Callable[..., Array]
     backward: Callable[..., object]
@@ -86,12 +89,13 @@ class Function:
         the graph would live until the garbage collector comes round.
         """
         node = cls(**params)
+        tensors = 0
         for operand in operands:
             if isinstance(operand, Tensor):
-                break
-        else:
+                tensors += 1
+        if not tensors:
             return node.forward(*operands)  # type: ignore[return-value]  # arrays in, array out
-        inputs = _as_tensors(operands)
+        inputs: tuple[Tensor, ...] = operands if tensors == len(operands) else _as_tensors(operands)  # type: ignore[assignment]
         out = Tensor(node.forward(*[t.data for t in inputs]))
         if _recording.get():
             for t in inputs:
@@ -296,11 +300,6 @@ def _as_tensors(operands: Sequence[Operand]) -> tuple[Tensor, ...]:
 
     A Python number takes the dtype and the library of the Tensors beside it: float32 * 2.0 stays float32.
     """
-    for x in operands:
-        if not isinstance(x, Tensor):
-            break
-    else:
-        return operands  # type: ignore[return-value]
     tensors = []
     for x in operands:
         if isinstance(x, Tensor):
@@ -465,7 +464,7 @@ class Pow(Function):
 class MatMul(Function):
     """a @ b: (*, n, k) @ (*, k, m) -> (*, n, m), leading axes broadcast."""
 
-    broadcasts = True
+    broadcasts = fresh = True
 
     def forward(self, a: Array, b: Array) -> Array:
         """Return a @ b; both have at least two axes."""
@@ -499,13 +498,11 @@ def matmul(a: Operand, b: Operand) -> Tensor:
     Raises:
         ValueError: the inner sizes differ, or an operand is a single number; the message names both shapes.
     """
-    a = a if hasattr(a, "shape") else np.asarray(a)
-    b = b if hasattr(b, "shape") else np.asarray(b)
-    row, column = len(a.shape) == 1, len(b.shape) == 1
-    if a.shape == () or b.shape == () or a.shape[-1] != b.shape[0 if column else -2]:
-        raise ValueError(
-            f"cannot multiply {a.shape} @ {b.shape}: the last axis of the first must fit the second"
-        )
+    p = a.data.shape if isinstance(a, Tensor) else np.shape(a)
+    q = b.data.shape if isinstance(b, Tensor) else np.shape(b)
+    row, column = len(p) == 1, len(q) == 1
+    if not p or not q or p[-1] != q[0 if column else -2]:
+        raise ValueError(f"cannot multiply {p} @ {q}: the last axis of the first must fit the second")
     if not (row or column):
         return MatMul.apply(a, b)
     out = MatMul.apply(

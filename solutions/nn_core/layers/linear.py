@@ -29,6 +29,8 @@ from nn_core.module import Module, Parameter
 class LinearFunction(Function):
     """x (*, D), weight (K, D) and possibly bias (K,) -> x W^T + b, (*, K)."""
 
+    fresh = True
+
     def forward(self, x: Array, weight: Array, bias: Array | None = None) -> Array:
         """Return x W^T + b. Leading axes are flattened: one large product is faster than many small ones."""
         y = x.reshape(-1, x.shape[-1]) @ weight.T  # (N, K)

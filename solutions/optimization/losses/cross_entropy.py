@@ -49,8 +49,9 @@ class CrossEntropy(Function):
         Where a coefficient is 0 its logarithm is not looked at: a logit of -inf, an impossible class, costs
         nothing unless it is the target (0 * inf would be NaN).
         """
-        a, log_p = self.coefficients, log_softmax(logits, self.axis)
-        return 0.0 - (np.where(a != 0, log_p, 0) * a).sum(axis=self.axis)  # an ignored row costs 0, not -0
+        a, self.log_p = self.coefficients, log_softmax(logits, self.axis)
+        looked_at = np.where(a != 0, self.log_p, 0)
+        return 0.0 - (looked_at * a).sum(axis=self.axis)  # 0.0 -, not -: an ignored row costs 0, not -0
 
     def backward(self, grad):
         """Map dL/dlosses (N, *) to dL/dlogits: (p * the sum of a along the axis - a) * grad.
@@ -59,8 +60,10 @@ class CrossEntropy(Function):
         gradient can be differentiated again. ``grad`` lacks the class axis: `unsqueeze` it.
         """
         (logits,) = self.operands
+        # As an array p is one exp away from what forward computed; as a Tensor it is made from the logits.
+        p = softmax(logits, self.axis) if isinstance(logits, Tensor) else np.exp(self.log_p)
         total = self.coefficients.sum(axis=self.axis, keepdims=True)
-        return (softmax(logits, self.axis) * total - self.coefficients) * unsqueeze(grad, self.axis)
+        return (p * total - self.coefficients) * unsqueeze(grad, self.axis)
 
 
 def target_distribution(
