@@ -33,12 +33,12 @@ is not compared, and this page is then left as it is.
 The MLP step runs at {share:.0%} of the speed of a product of two 1024x1024 matrices, {gflops:.0f} GFLOP/s.
 Measured on {machine} with {versions}.
 
-A row above its gate is a row to work on. What bounds the operation of the graph: 4x4 arithmetic itself takes
-a third of its time; the rest is Python, a node and a Tensor made for each operation and a rule called for each
-on the way back, written to be read first.
+A row above its gate is a row to work on. What bounds the operation of the graph: arithmetic takes
+a third of its time; the rest is Python: a node and a Tensor made for each operation, and a rule called for
+each on the way back, written to be read first.
 
-`python -m benchmarks.agreement 200` draws 200 cases for every operation, layer, loss and optimizer and compares
-them with PyTorch in float64, first and second derivatives included; above 1e-10 relative, it fails.
+`python -m benchmarks.agreement 200` draws 200 cases for every operation, layer, loss and optimizer and
+compares them with PyTorch in float64, first and second derivatives included; above 1e-10 relative, it fails.
 """
 
 
