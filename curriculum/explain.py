@@ -13,7 +13,6 @@ import traceback
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from types import CodeType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +21,9 @@ if TYPE_CHECKING:
     from curriculum.runner import Job
 
 LONGEST = 2_000  # characters of a message: enough for two small arrays
+NO_NAME = (
+    r"cannot import name '(?P<name>\w+)' from (?P<partial>partially initialized module )?'(?P<module>[\w.]+)'"
+)
 
 
 def verdict(error: BaseException | None, item: pytest.Item, job: Job) -> dict[str, object]:
@@ -34,9 +36,11 @@ def verdict(error: BaseException | None, item: pytest.Item, job: Job) -> dict[st
         place = {"file": job.shown, "line": deepest(todo, job.file)}
         return {"outcome": "todo", "error": "NotImplementedError", "message": text_of(todo), **place}
     file, line = _place(error, job)
+    message = _message(error, job)
     if not line:
-        file, line = _asked_for(item, job)
-    failure = {"error": type(error).__name__, "message": _message(error, job), "file": file, "line": line}
+        line = _named_blank(message.partition("\n")[0], item.name, job)
+        file = job.shown if line else ""
+    failure = {"error": type(error).__name__, "message": message, "file": file, "line": line}
     return {"outcome": "failed", **failure}
 
 
@@ -90,6 +94,7 @@ def _message(error: BaseException, job: Job) -> str:
     if not _place(error, job)[1] and _frames(error):
         file, line = _frames(error)[-1]
         where = f" (at `{linecache.getline(file, line).strip()}` of {_shown(file, job)}:{line})"
+    text = text.replace("\n", "\n  ")
     return f"raised {name}: {text}{where}{_call(error, job)}{_example(error)}"
 
 
@@ -160,43 +165,61 @@ def _shown(file: str, job: Job) -> str:
         return file
 
 
-def _asked_for(item: pytest.Item, job: Job) -> tuple[str, int]:
-    """Where to look when a value is wrong: the definition of the first blank that the test names."""
-    code = getattr(getattr(item, "obj", None), "__code__", None)
-    inner = getattr(getattr(getattr(item, "obj", None), "hypothesis", None), "inner_test", None)
-    code = getattr(inner, "__code__", code)
-    if code is None:
-        return "", 0
-    names = list(dict.fromkeys(_names(code)))
-    for blank in sorted(job.blanks, key=lambda b: b.endswith("__init__")):
-        owner, _, method = blank.rpartition(".")
-        if method in names or owner in names:
-            line = _definitions(job.file).get(blank, 0)
-            if line:
-                return job.shown, line
-    return "", 0
+def _named_blank(headline: str, test: str, job: Job) -> int:
+    """Where to look when a value is wrong: the line of the blank that ``headline`` or ``test`` names, else 0.
 
-
-def _names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names(constant)
-
-
-def _definitions(file: str) -> dict[str, int]:
+    A wrong line costs more than none: a function that uses another blank is not pointed at, the fault may be
+    in either.
+    """
     from curriculum.stubs import functions
 
-    return {dotted: node.lineno for node, dotted in functions(ast.parse(Path(file).read_bytes()))}
+    written = {dotted: node for node, dotted in functions(ast.parse(Path(job.file).read_bytes()))}
+    blanks = [blank for blank in job.blanks if blank in written]
+    blank = _method_named(headline, blanks)
+    if not blank:
+        blank = _function_named(headline, test, [b for b in blanks if "." not in b])
+        others = {b.partition(".")[0] for b in job.blanks if b != blank}
+        if blank and any(isinstance(n, ast.Name) and n.id in others for n in ast.walk(written[blank])):
+            return 0
+    return written[blank].lineno if blank else 0
+
+
+def _method_named(headline: str, blanks: list[str]) -> str:
+    """``Mul.backward`` of "Mul.backward returned" and "gradient of mul with", ``Mul.forward`` of "mul of"."""
+    methods = [b for b in blanks if "." in b]
+    named = [b for b in methods if re.search(rf"(?<![\w.]){re.escape(b)}(?!\w)", headline)]
+    if named:
+        return named[0] if len(named) == 1 else ""
+    slope = re.match(r"(?:gradient|second derivative) of (\w+) (?:with|at)\b", headline)
+    word = slope[1] if slope else re.split(r"\W", headline, maxsplit=1)[0]
+    if word in blanks:
+        return ""
+    for owner in dict.fromkeys(b.partition(".")[0] for b in methods):
+        own = {b.partition(".")[2] for b in methods if b.startswith(f"{owner}.")}
+        if owner.lower() == word.replace("_", "").lower() and own <= {"forward", "backward"}:
+            method = "backward" if slope else "forward"
+            return f"{owner}.{method}" if method in own else ""
+    return ""
+
+
+def _function_named(headline: str, test: str, functions: list[str]) -> str:
+    """``softmax`` of "softmax of rows" and "test_softmax"; a name of one word may mean anything elsewhere."""
+    if re.search("gradient|derivative|slope", headline + test):
+        return ""
+    words = re.findall(r"\w+", headline)
+    said = [f for f in functions if f in (words if "_" in f else words[:1])]
+    if len(said) == 1:
+        return said[0]
+    name = test.removeprefix("test_").partition("[")[0]
+    said = [f for f in functions if f in words or re.search(rf"(?:^|_){f}(?:_|$)", name)]
+    return said[0] if len(said) == 1 and re.match(rf"{said[0]}(?:_|$)", name) else ""
 
 
 def _missing_name(error: BaseException, job: Job) -> str:
     """A sentence if ``error`` says that a course module lacks something; else nothing."""
     if isinstance(error, ImportError):
-        found = re.match(
-            r"cannot import name '(\w+)' from (?:partially initialized module )?'([\w.]+)'", text_of(error)
-        )
-        wanted, module = found.groups() if found else ("", "")
+        found = re.match(NO_NAME, text_of(error))
+        wanted, module = found.group("name", "module") if found else ("", "")
     elif isinstance(error, AttributeError):
         found = re.match(
             r"(?:partially initialized )?module '([\w.]+)' has no attribute '(\w+)'", text_of(error)
@@ -245,27 +268,46 @@ def failed_import(error: BaseException, job: Job) -> tuple[str, int]:
     """Why the graded module could not be imported: a sentence and its line."""
     error = _innermost(error)
     line, text, name = deepest(error, job.file), text_of(error), type(error).__name__
+    files = _course_files(error, job)
+    file = files[-1] if files else job.shown  # the one at fault may be another, imported on the way
     if isinstance(error, ModuleNotFoundError):
-        return f"{job.shown} imports '{error.name}', and there is no such module", line
+        return f"{file} imports '{error.name}', and there is no such module", line
     if isinstance(error, ImportError):
-        found = re.match(
-            r"cannot import name '(\w+)' from (?:partially initialized module )?'([\w.]+)'", text
-        )
+        found = re.match(NO_NAME, text)
+        if found and found["partial"]:
+            return _circle(files or [job.shown], found["name"], found["module"]), line
         if found:
-            return f"{job.shown} imports '{found[1]}' from '{found[2]}', which has no such name", line
-        return f"{job.shown} cannot be imported: {text}", line
+            return f"{file} imports '{found['name']}' from '{found['module']}', which has no such name", line
+        return f"{file} cannot be imported: {text}", line
     if isinstance(error, SystemExit):
-        return f"{job.shown} calls sys.exit({error.code!r}) when it is imported", line
+        return f"{file} calls sys.exit({error.code!r}) when it is imported", line
     if isinstance(error, SyntaxError):
         return (
-            f"{job.shown} imports {_shown(str(error.filename), job)}, which is not valid Python: {error.msg}",
+            f"{file} imports {_shown(str(error.filename), job)}, which is not valid Python: {error.msg}",
             line,
         )
     if isinstance(error, MemoryError):
-        return f"{job.shown} runs out of memory when it is imported: {text or 'more than the limit'}", line
+        return f"{file} runs out of memory when it is imported: {text or 'more than the limit'}", line
     if isinstance(error, RecursionError):
-        return f"{job.shown} calls itself without end when it is imported", line
-    return f"{job.shown} raises {name} when it is imported: {text}", line
+        return f"{file} calls itself without end when it is imported", line
+    return f"{file} raises {name} when it is imported: {text}", line
+
+
+def _course_files(error: BaseException, job: Job) -> list[str]:
+    """The course's files on the way to ``error``, each once, as they imported one another."""
+    shown = [job.shown if name == job.file else _shown(name, job) for name, _ in _frames(error)]
+    ours = {*job.packages, "solutions"}
+    return list(dict.fromkeys(s for s in shown if s == job.shown or s.partition("/")[0] in ours))
+
+
+def _circle(files: list[str], wanted: str, module: str) -> str:
+    """What to say of ``files`` that import one another, the last ``wanted`` from a ``module`` half done."""
+    others = "".join(f"{file}, which imports " for file in files[1:])
+    ring = f"a circular import: {files[0]} imports {others}'{wanted}' from {module} before that is complete"
+    if files[-1].startswith("solutions/"):
+        return ring
+    package, _, leaf = module.rpartition(".")
+    return f"{ring}; in {files[-1]}, `from {package} import {leaf}` will do"
 
 
 def failed_collection(error: BaseException, job: Job) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,13 +31,16 @@ TITLE = 30  # columns below which a cut title says nothing
 # --- what is open -----------------------------------------------------------------------------------------
 
 
-def next_module(course: Course, progress: Progress, phase: Phase | None = None) -> Module | None:
+def next_module(
+    course: Course, progress: Progress, phase: Phase | None = None, after: Collection[str] = ()
+) -> Module | None:
     """The module to do now: one begun, else the first whose prerequisites pass; None when all is done.
 
     Args:
         course: all of it.
         progress: the learner's.
         phase: look at its modules only; what they need from earlier phases is taken as given.
+        after: paths of modules just passed: what builds on them comes first.
     """
     modules = [m for m in course.modules if phase is None or m.phase == phase.number]
     state = {m.path: progress.state(m) for m in modules}
@@ -46,8 +49,20 @@ def next_module(course: Course, progress: Progress, phase: Phase | None = None) 
         for m in modules
         if state[m.path] != "passed" and all(state.get(n, "passed") == "passed" for n in m.needs)
     ]
+    ready = [m for m in ready if set(m.needs) & set(after)] or ready
     begun = [m for m in ready if state[m.path] != "untouched"]
     return next(iter(begun or ready), None)
+
+
+def module_after(course: Course, progress: Progress, results: Sequence[Result]) -> Module | None:
+    """The module that follows on ``results``, all of them good: in their phase, if they are of one."""
+    passed = {r.module for r in results if r.status == "passed"}
+    return next_module(course, progress, _phase_of(course, results), passed)
+
+
+def _phase_of(course: Course, results: Sequence[Result]) -> Phase | None:
+    phases = {course.module(r.module).phase for r in results}
+    return course.phase(phases.pop()) if len(phases) == 1 else None
 
 
 def first_blank(file: Path, module: Module) -> tuple[int, str, int]:
@@ -106,9 +121,8 @@ def show_module(screen: Console, course: Course, progress: Progress, module: Mod
 def show_way(screen: Console, course: Course, progress: Progress, results: Sequence[Result]) -> None:
     """All that was graded passes: one line of praise, one for what comes next."""
     passed = [r for r in results if r.status == "passed"]
-    phases = {course.module(r.module).phase for r in results}
-    phase = course.phase(phases.pop()) if len(phases) == 1 else None
-    module, star = next_module(course, progress, phase), mark(screen, "star")
+    phase = _phase_of(course, results)
+    module, star = module_after(course, progress, results), mark(screen, "star")
     if module is None:
         what = f"every module of phase {phase.number}" if phase else "every module"
         say(screen, star, f" Well done: {what} passes. Now train it for real.")
@@ -267,7 +281,9 @@ def tell_hint(screen: Console, course: Course, module: Module, before: int, take
             show(screen)
         rung = RUNGS[i] if total == len(RUNGS) else "a hint"
         say(screen, (module.path, "bold"), f"    hint {i + 1} of {total}, {rung}")
-        show(screen, Text(clean(module.hints[i]).strip("\n")), 2)
+        for line in clean(module.hints[i]).strip("\n").split("\n"):
+            label = re.match(r"[\w.*]+: +", line)  # of pseudocode: "forward:   e = exp(d)"
+            show(screen, line, 2, hang=label.end() if label else 4 if rung == RUNGS[-1] else 0)
     if taken < total:
         say(screen, (f"{count(total - taken, 'more hint')}: ", QUIET), command("hint", module.path))
     else:

@@ -152,6 +152,9 @@ class Course:
             raise UnknownName(f"'{text}' could be {', '.join(m.path for m in fits)}: give more of the path")
         import difflib  # only needed for a mistake
 
+        holders = [m.path for m in self.modules if text.strip() in _names(m)][:3]
+        if holders:
+            raise UnknownName(f"there is no module '{text}': {text.strip()} is in {' and in '.join(holders)}")
         paths = [m.path for m in self.modules]
         leaves = {p.rpartition("/")[2]: p for p in paths}
         near = (
@@ -171,6 +174,11 @@ class Course:
             layer = [by_path[p] for m in layer for p in m.needs if p not in found and p in by_path]
             found |= {m.path: m for m in layer}
         return list(found.values())
+
+
+def _names(module: Module) -> set[str]:
+    """The functions, classes and methods to write in ``module``; of methods only the full name."""
+    return {name for blank in module.blanks for name in (blank, blank.partition(".")[0])}
 
 
 @cache

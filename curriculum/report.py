@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.text import Text
 
 from curriculum.manifest import Course, Module
-from curriculum.results import Result, Test
+from curriculum.results import Result, Test, in_words
 
 SCHEMA = 1  # of --json
 MARKS: dict[str, tuple[str, str, str]] = {  # sign, sign where the encoding has no such letter, style
@@ -93,7 +93,7 @@ def show(screen: Console, text: Text | str = "", indent: int = 0, rows: int = 0,
         text: one or more lines.
         indent: columns left free.
         rows: how many at most; 0 for all.
-        hang: columns more that are left free where a row goes on with the line above.
+        hang: columns that are left free, beyond the line's own indentation, where a row goes on with it.
     """
     text = Text(text) if isinstance(text, str) else text
     width = max(20, screen.width - indent)
@@ -104,8 +104,9 @@ def show(screen: Console, text: Text | str = "", indent: int = 0, rows: int = 0,
         wrapped.append(first)
         if rest.plain.strip():
             spaces = len(rest) - len(rest.plain.lstrip())
-            more = rest[spaces:].wrap(screen, width - hang)
-            wrapped += [Text(" " * hang).append_text(row) for row in more]
+            free = min(len(line) - len(line.plain.lstrip()) + hang, width // 2)
+            more = rest[spaces:].wrap(screen, width - free)
+            wrapped += [Text(" " * free).append_text(row) for row in more]
     for i, row in enumerate(wrapped):
         row.rstrip()
         if rows and i == rows - 1 and len(wrapped) > rows:
@@ -143,12 +144,6 @@ def clean(text: str) -> str:
     """``text`` without anything that would move the cursor or ring the bell."""
     text = text.expandtabs(4)
     return "".join(c if c == "\n" or c.isprintable() else f"\\x{ord(c):02x}" for c in text)
-
-
-def in_words(test: str) -> str:
-    """``test_gradient_of_weight[wide]`` -> ``gradient of weight [wide]``."""
-    name, bracket, case = test.removeprefix("test_").partition("[")
-    return name.replace("_", " ") + (" " + bracket + case if bracket else "")
 
 
 def count(number: int, noun: str) -> str:
@@ -198,15 +193,21 @@ def show_module(screen: Console, result: Result, width: int = 0, verbose: bool =
     elif result.printed_bytes and result.status != "passed":
         show(screen, Text(f"your code printed {_bytes(result.printed_bytes)}: V=1 shows it", QUIET), 2)
     if result.blame:
-        says = Text.assemble(
-            "it passes on the reference stack: the fault is in your ", (result.blame, "bold")
-        )
-        show(screen, says, 2)
+        show(screen, _blames(result), 2)
         pair(screen, Text(f"{result.blame}.py"), command("check", result.blame), 2)
     elif result.status in ("failed", "started") or (result.status == "broken" and result.total):
         pair(screen, Text(_place(result)), command("hint", result.module), 2)
     elif result.status == "broken" and result.line:
         show(screen, _place(result), 2)
+
+
+def _blames(result: Result) -> Text:
+    """Whose fault it is on one's own stack, and whether that is a mistake or only not done yet."""
+    todo = f"{result.blame.replace('/', '.')}: TODO "
+    name = (result.blame, "bold")
+    if any(todo in says for says in (result.problem, *(t.message for t in result.tests))):
+        return Text.assemble("it passes on the reference stack: your ", name, " is not written yet")
+    return Text.assemble("it passes on the reference stack: the fault is in your ", name)
 
 
 def _show_failure(screen: Console, test: Test, rows: int, indent: int = 2) -> None:
@@ -215,7 +216,9 @@ def _show_failure(screen: Console, test: Test, rows: int, indent: int = 2) -> No
     show(screen, Text(head or test.error, "red"), indent, rows, hang=2)
     lines = dedent(detail).splitlines()
     if test.error != "AssertionError":  # then the message does not say what was computed
-        lines.insert(0, f"in the test: {in_words(test.name)}")
+        own = next((i for i, line in enumerate(lines) if line.startswith(("called as ", "for "))), len(lines))
+        kept = max(0, rows - 2 - (len(lines) - own)) if rows else own  # of the exception's further lines
+        lines[min(kept, own) : own] = [f"in the test: {in_words(test.name)}"]
     for line in lines[: rows - 1] if rows else lines:
         yours, between, expected = line.partition("   expected ")
         if between and indent + 2 + len(line) > screen.width:  # the two values one below the other

@@ -61,3 +61,9 @@ class Result:
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
+
+
+def in_words(test: str) -> str:
+    """``test_gradient_of_weight[wide]`` -> ``gradient of weight [wide]``."""
+    name, bracket, case = test.removeprefix("test_").partition("[")
+    return name.replace("_", " ") + (" " + bracket + case if bracket else "")

@@ -27,7 +27,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from curriculum.manifest import Course, CourseError, Module
-from curriculum.results import Provenance, Result, Status, Test
+from curriculum.results import Provenance, Result, Status, Test, in_words
 from curriculum.stubs import stub_of
 
 TEST_SECONDS = 10.0
@@ -136,7 +136,10 @@ def stream(
 def _blame(
     course: Course, module: Module, known: dict[str, Result], jobs: int | None, timeout: float | None
 ) -> str:
-    """The nearest prerequisite at fault when ``module`` fails only on the learner's own stack."""
+    """The nearest prerequisite at fault when ``module`` fails only on the learner's own stack.
+
+    That is one without which ``module`` fails though the solutions stand in for all the others that fail.
+    """
 
     def graded(wanted: list[Module]) -> list[Result]:
         unknown = [m for m in wanted if m.path not in known]
@@ -145,8 +148,16 @@ def _blame(
 
     if graded([module])[0].status != "passed":
         return ""
-    guilty = [r.module for r in graded(course.prerequisites(module)) if r.status != "passed"]
-    return guilty[0] if guilty else ""
+    suspects = [r.module for r in graded(course.prerequisites(module)) if r.status != "passed"]
+
+    def cured(by: list[str]) -> bool:
+        files = {m.name: course.solution_file(m) for m in map(course.module, by)}
+        with closing(run([_plan(course, module, "mine", files, timeout)], jobs)) as runs:
+            return all(result.status == "passed" for _, result in runs)
+
+    if not suspects or not cured(suspects):
+        return ""
+    return next((s for s in suspects if not cured([o for o in suspects if o != s])), suspects[0])
 
 
 def _needs_child(file: Path, kind: str, module: Module) -> bool:
@@ -468,12 +479,14 @@ def _death(ended: _Running, by_kind: dict[str, list[dict]]) -> tuple[str, int]:
     if job.lesson:
         where = "the lesson"
     elif now:
-        where = now
+        where = f"the test '{in_words(now)}'"
     else:
         where = "the suite" if "imported" in by_kind else f"the import of {job.shown}"
     if trace.startswith("Timeout") or ended.expired:
-        took = time.monotonic() - ended.began
-        limit = job.test_seconds if took < job.module_seconds else job.module_seconds
+        timer = re.match(r"Timeout \((\d+):(\d+):([\d.]+)\)", trace)  # less than usual: the module's ran out
+        hours, minutes, seconds = map(float, timer.groups()) if timer else (0.0, 0.0, math.inf)
+        full = hours * 3600 + minutes * 60 + seconds == job.test_seconds
+        limit = job.test_seconds if full else job.module_seconds
         return f"{where} was still running after {limit:g} s: an endless loop?", line
     if code is not None and code < 0:
         try:

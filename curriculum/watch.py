@@ -92,6 +92,8 @@ class Session:
         self.screen = report.console()
         self.interactive = False  # keys are read, and the screen may be cleared
         self.current = chosen[0] if request.modules else None  # what a hint is about
+        self.ahead: Module | None = None  # what was said to come next
+        self.asked: Module | None = None  # h was pressed though nothing is begun: again means it
 
     def begin(self) -> None:
         """Grade what was named, or say where to begin."""
@@ -115,6 +117,8 @@ class Session:
             return False
         actions = {"n": self._next, "h": self._hint, "l": self._list}
         if event.key in actions:
+            if event.key != "h":
+                self.asked = None
             self._clear()
             actions[event.key]()
             self._wait()
@@ -130,6 +134,7 @@ class Session:
     def grade(self, modules: Sequence[Module], saved: float = 0.0) -> None:
         """Grade and show ``modules``; give up when something newer is saved meanwhile."""
         self._clear()
+        self.ahead = self.asked = None
         shown = report.Report(self.screen, modules, self.request.stack)
         results = runner.grade(
             self.course, modules, stack=self.request.stack, on_result=shown.add, stop=self._overtaken
@@ -146,6 +151,7 @@ class Session:
         elif all(r.status in ("passed", "untouched") for r in results):
             self.say()
             guide.show_way(self.screen, self.course, learner, results)
+            self.ahead = guide.module_after(self.course, learner, results)
         self._wait(took)
 
     def _overtaken(self) -> bool:
@@ -155,15 +161,27 @@ class Session:
     def _next(self) -> None:
         """Show the next module; where one had been named, watch this one from now on."""
         learner = progress.load(self.course)
-        guide.show_step(self.screen, self.course, learner, self.phase)
-        self.current = guide.next_module(self.course, learner, self.phase) or self.current
+        if self.ahead:
+            guide.show_module(self.screen, self.course, learner, self.ahead)
+        else:
+            guide.show_step(self.screen, self.course, learner, self.phase)
+        self.current = self.ahead or guide.next_module(self.course, learner, self.phase) or self.current
         if self.current and self.request.modules:
             self.chosen = [self.current]
 
     def _hint(self) -> None:
+        """The next hint, unless it would be wasted: on a module that passes, or on one not begun."""
         learner = progress.load(self.course)
         module = self.current or guide.next_module(self.course, learner, self.phase)
-        if module is not None:
+        if module is None:
+            return
+        state, asked = learner.state(module), self.asked
+        self.asked = module if state == "untouched" else None
+        if state == "passed":
+            self.say(f"{module.path} passes: it needs no hint")
+        elif state == "untouched" and asked != module:
+            self.say(f"{module.path} is not begun yet: h again takes a hint all the same")
+        else:
             guide.take_hint(self.screen, self.course, module, learner)
 
     def _list(self) -> None:

@@ -25,6 +25,7 @@ import numpy as np
 import pytest
 
 from curriculum import explain, overlay
+from curriculum.results import in_words
 from curriculum.runner import PRINTED_LIMIT, Job
 
 UNWANTED = (
@@ -270,7 +271,7 @@ class SuiteRun:
         try:
             result = yield
         except BaseException as error:  # KeyboardInterrupt and pytest.exit end the run
-            self.problem = f"{_name(item)} ended the run with {type(error).__name__}"
+            self.problem = f"the test '{in_words(_name(item))}' ended the run with {type(error).__name__}"
             raise
         verdict = explain.verdict(self.error, item, self.job)
         changes = list(self.numpy_state.restore())

@@ -42,6 +42,8 @@ def kept_shape(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
 def count(shape: tuple[int, ...], axis: Axis) -> int:
     """How many elements each result of a reduction over ``axis`` sees: 8 for (2, 3, 4) over (0, -1).
 
+    It does not ask how many results there are: 3 for (0, 3) over 1, which has none, and 0 for (0, 0) over 1.
+
     Raises:
         ValueError: as `kept_shape`.
     """
@@ -107,7 +109,7 @@ def mean(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Mean over ``axis``: the `sum` over the number of terms, for which there is `count`.
 
     Raises:
-        ValueError: as `sum`, or there is nothing to average; the message names ``axis`` and the shape.
+        ValueError: as `sum`, or `count` is 0, nothing to average; the message names ``axis`` and the shape.
     """
     raise NotImplementedError("foundations.reductions: TODO 4 of 8, mean")
 
@@ -131,7 +133,7 @@ def max(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Maximum over ``axis``; ties share the gradient equally.
 
     Raises:
-        ValueError: as `sum`, or there is nothing to compare; the message names ``axis`` and the shape.
+        ValueError: as `sum`, or `count` is 0, nothing to compare; the message names ``axis`` and the shape.
     """
     return _extreme(Max, x, axis, keepdims)
 

@@ -110,7 +110,10 @@ class Concatenate(Function):
         raise NotImplementedError("foundations.shaping: TODO 17 of 19, Concatenate.forward")
 
     def backward(self, grad: Operand) -> tuple[Operand | None, ...]:
-        """Cut the gradient into its parts, with `index` and slices: a tuple, one gradient a part."""
+        """Cut the gradient into its parts, with `index` and slices: a tuple, one gradient a part.
+
+        None stands for a part that does not need one (``self.needs(i)``).
+        """
         raise NotImplementedError("foundations.shaping: TODO 18 of 19, Concatenate.backward")
 
 
@@ -251,8 +254,8 @@ def stack(parts: Sequence[Operand], axis: int = 0) -> Tensor:
     """Join along a new axis, axis ``axis`` of the result: `unsqueeze` each part, then `concatenate`.
 
     Raises:
-        ValueError: there are no parts or the shapes differ, and the message names the shapes; or ``axis`` is
-            out of range.
+        ValueError: there are no parts, or the shapes differ: the message names the shapes; or ``axis`` is out
+            of range for the result: it names ``axis`` and the shape.
     """
     raise NotImplementedError("foundations.shaping: TODO 19 of 19, stack")
 

@@ -214,9 +214,8 @@ def _pair(y_true: ArrayLike, y_pred: ArrayLike, ndim: int | None = None) -> tupl
     """Both as arrays, of one shape, which has ``ndim`` axes if given, and not empty."""
     y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
     if y_true.shape != y_pred.shape or ndim not in (None, y_true.ndim):
-        raise ValueError(
-            f"expected one shape{' (N,)' if ndim else ''}, got {y_true.shape} and {y_pred.shape}"
-        )
+        wanted = "one shape (N,)" if ndim else "one shape"
+        raise ValueError(f"expected {wanted}, got {y_true.shape} and {y_pred.shape}")
     if y_true.size == 0:
         raise ValueError(f"need at least one item, got empty arrays of shape {y_true.shape}")
     return y_true, y_pred

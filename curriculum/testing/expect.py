@@ -7,7 +7,9 @@ values.
 
 from __future__ import annotations
 
+import re
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import isfinite
@@ -15,6 +17,12 @@ from math import isfinite
 import numpy as np
 
 WIDTH = 60  # characters of a value in a message
+DIGITS = 6  # of a number, and more where they are needed to tell two apart
+NUMBER = re.compile(r"-?\d+(\.\d+)?")
+SHAPE = re.compile(r"[(\[][\s\d,()\[\]-]*[)\]]")  # integers in brackets: a shape, an axis, pad widths
+INNERMOST = re.compile(r"[(\[][\s\d,x-]*[)\]]")  # the same without brackets inside
+AFTER_NOUN = re.compile(r" (?:of|with|for|from|in|at|on|by|over|between|through|when|after|and|that)\b")
+SINGULAR = ("abs", "bias")  # nouns that only look like many
 
 
 def close(
@@ -87,11 +95,11 @@ def equal(actual, expected, what: str):
         and len(actual) == len(expected)
     ):
         for i, (a, e) in enumerate(zip(actual, expected, strict=True)):
-            equal(a, e, f"{what}, item {i}")
+            equal(a, e, f"{what.rstrip(',')}, item {i}")
         return
     if isinstance(expected, dict) and type(actual) is dict and list(actual) == list(expected):
         for key in expected:
-            equal(actual[key], expected[key], f"{what}, {key!r}")
+            equal(actual[key], expected[key], f"{what.rstrip(',')}, {key!r}")
         return
     same = type(actual) is type(expected) and bool(actual == expected)
     _require(same, what, f"yours {describe(actual, value=True)}   expected {describe(expected, value=True)}")
@@ -106,7 +114,10 @@ def true(condition, message: str):
 
 @contextmanager
 def raises(kind: type[Exception], *naming: str) -> Iterator[None]:
-    """Check that the block raises ``kind`` with a message that names all of ``naming`` (values, no words)."""
+    """Check that the block raises ``kind`` with a message that names all of ``naming`` (values, no words).
+
+    A number must stand alone ("2" is not in "12"), a shape may be written (2, 3), [2, 3] or 2x3, (5,) also 5.
+    """
     __tracebackhide__ = True
     try:
         yield
@@ -115,7 +126,7 @@ def raises(kind: type[Exception], *naming: str) -> Iterator[None]:
     except kind as error:
         if type(error) is not kind and not isinstance(error, kind):  # pragma: no cover
             raise
-        missing = [text for text in naming if text not in str(error)]
+        missing = [wanted for wanted in naming if not _names(str(error), wanted)]
         if missing:
             raise AssertionError(
                 f"the {kind.__name__} should name {' and '.join(missing)}\n"
@@ -135,6 +146,19 @@ def raises(kind: type[Exception], *naming: str) -> Iterator[None]:
 
 
 @contextmanager
+def quiet(what: str) -> Iterator[None]:
+    """Check that NumPy has nothing to warn of in the block: no overflow, no division by 0, no NaN."""
+    __tracebackhide__ = True
+    with warnings.catch_warnings(record=True) as caught, np.errstate(all="warn", under="ignore"):
+        warnings.simplefilter("always")
+        yield
+    if caught:
+        raise AssertionError(
+            f"{what} should compute nothing that NumPy warns of\n  it says: {caught[0].message}"
+        )
+
+
+@contextmanager
 def unchanged(*inputs) -> Iterator[None]:
     """Check that the block leaves these arrays (or Tensors) as they were, bit for bit."""
     __tracebackhide__ = True
@@ -149,16 +173,16 @@ def unchanged(*inputs) -> Iterator[None]:
             )
 
 
-def show(x, width: int = WIDTH) -> str:
-    """A value on one line, cut to ``width`` characters."""
+def show(x, width: int = WIDTH, digits: int = DIGITS) -> str:
+    """A value on one line, cut to ``width`` characters, its numbers to ``digits`` decimal places."""
     if isinstance(x, np.ndarray):
         flat = x if x.size <= 12 else x.reshape(-1)[:6]
-        text = np.array2string(flat, precision=6, separator=", ", max_line_width=10_000, suppress_small=False)
+        text = np.array2string(flat, precision=digits, separator=", ", max_line_width=10_000)
         text = " ".join(text.split())
         text = text if x.size <= 12 else text[:-1] + ", ...]"
     else:
         try:
-            text = f"{x:.7g}" if isinstance(x, np.floating) else " ".join(repr(x).split())
+            text = f"{x:.{digits + 1}g}" if isinstance(x, np.floating) else re.sub(r"\s*\n\s*", " ", repr(x))
         except Exception as error:  # a learner's __repr__ may itself be broken
             text = f"<{type(x).__name__} whose repr raises {type(error).__name__}>"
     return text if len(text) <= width else text[: width - 4] + " ..."
@@ -179,29 +203,51 @@ def describe(x, *, value: bool = False) -> str:
     return f"a {type(x).__name__}" + (f" {show(x)}" if value else "")
 
 
+def _names(text: str, wanted: str) -> bool:
+    """Whether ``text`` names the value ``wanted``; see `raises`."""
+    if NUMBER.fullmatch(wanted):
+        trailing = "0*" if "." in wanted else r"(?:\.0*)?"
+        return bool(re.search(rf"(?<![\d.-]){re.escape(wanted)}{trailing}(?!\d|\.\d)", text))
+    sides = re.findall(r"-?\d+", wanted)
+    if wanted in text or not SHAPE.fullmatch(wanted):
+        return wanted in text
+    if not sides:
+        return "[]" in text
+    if not INNERMOST.search(wanted[1:-1]):  # one shape: what stands in brackets is it, or another
+        text = INNERMOST.sub(lambda m: m[0] if re.findall(r"-?\d+", m[0]) == sides else "", text)
+    between = r"(?:[^\w.-]|[_x])+"
+    return bool(re.search(rf"(?<![\d.-]){between.join(sides)}(?!\d|\.\d)", text))
+
+
+def _verb(what: str, one: str, many: str) -> str:
+    """The verb that goes with ``what``: "the slopes of f" are many, "bias" and "what f returns" are one."""
+    noun = AFTER_NOUN.split(what)[0].split(" ")[-1]
+    plural = re.fullmatch(r"[A-Za-z]+[^\Wsui]s", noun) and noun not in SINGULAR
+    return many if plural and not what.startswith(("what ", "how ")) else one
+
+
 def _require(condition: bool, what: str, *details: str) -> None:
     __tracebackhide__ = True
     if not condition:
-        raise AssertionError("\n  ".join([f"{what} is wrong", *details]))
+        raise AssertionError("\n  ".join([f"{what} {_verb(what, 'is', 'are')} wrong", *details]))
 
 
 def _compare(actual, expected, what, rtol, atol, dtype, sizes) -> None:
     __tracebackhide__ = True
+    wrong = f"{what} {_verb(what, 'has', 'have')} the wrong"
     if actual.shape != expected.shape:
         detail = f"shape {actual.shape}, expected {expected.shape}"
         pattern = _shape_pattern(actual, expected)
-        raise AssertionError(
-            "\n  ".join([f"{what} has the wrong shape", detail + (f": {pattern}" if pattern else "")])
-        )
+        raise AssertionError("\n  ".join([f"{wrong} shape", detail + (f": {pattern}" if pattern else "")]))
     if dtype is not None and actual.dtype != np.dtype(dtype):
-        raise AssertionError(f"{what} has the wrong dtype\n  {actual.dtype}, expected {np.dtype(dtype)}")
+        raise AssertionError(f"{wrong} dtype\n  {actual.dtype}, expected {np.dtype(dtype)}")
     if (
         dtype is None
         and actual.dtype.kind != expected.dtype.kind
         and not {actual.dtype.kind, expected.dtype.kind} <= {*"iu"}
     ):
         if not (expected.ndim == 0 and {actual.dtype.kind, expected.dtype.kind} <= {*"iuf"}):
-            raise AssertionError(f"{what} has the wrong dtype\n  {actual.dtype}, expected {expected.dtype}")
+            raise AssertionError(f"{wrong} dtype\n  {actual.dtype}, expected {expected.dtype}")
     a, e = actual.astype(np.float64), expected.astype(np.float64)
     single = np.float32 in (actual.dtype.type, expected.dtype.type) or np.float16 in (actual.dtype.type,)
     rtol = (1e-5 if single else 1e-12) if rtol is None else rtol
@@ -214,7 +260,7 @@ def _compare(actual, expected, what, rtol, atol, dtype, sizes) -> None:
         )
     if np.all(good):
         return
-    raise AssertionError("\n  ".join([f"{what} is wrong", *_differences(a, e, good, sizes, scale)]))
+    _require(False, what, *_differences(a, e, good, sizes, scale))
 
 
 def _differences(a, e, good=None, sizes=None, scale=0.0) -> list[str]:
@@ -241,9 +287,21 @@ def _differences(a, e, good=None, sizes=None, scale=0.0) -> list[str]:
                 lines.append(pattern)
     if not lines and a.size > 1:
         at = tuple(int(i) for i in np.argwhere(~good)[0])
-        lines.append(f"{int((~good).sum())} of {a.size} values differ, first at {list(at)}: {show(a[at])}, "
-                     f"expected {show(e[at])}")  # fmt: skip
-    return [*lines, f"yours {show(a)}   expected {show(e)}"]
+        yours, wanted = _apart(a[at], e[at])
+        lines.append(
+            f"{int((~good).sum())} of {a.size} values differ, first at {list(at)}: {yours}, expected {wanted}"
+        )
+    yours, wanted = _apart(a, e)
+    return [*lines, f"yours {yours}   expected {wanted}"]
+
+
+def _apart(a, e) -> tuple[str, str]:
+    """``a`` and ``e`` as `show` has them, with as many digits as it takes to see that they differ."""
+    for digits in (DIGITS, 9, 12, 17):
+        yours, wanted = show(a, digits=digits), show(e, digits=digits)
+        if yours != wanted:
+            return yours, wanted
+    return show(a), show(e)
 
 
 def _look_alike(a, e, scale: float) -> bool:
@@ -260,7 +318,8 @@ def _value_pattern(a, e, sizes: Mapping[str, int], scale: float) -> str:
     if np.any(e) and np.all((e != 0) == (a != 0)) and np.count_nonzero(e) > (a.size > 1):
         ratio = a[e != 0] / e[e != 0]
         factor = float(ratio.flat[0])
-        if np.allclose(ratio, factor, rtol=1e-6, atol=0):
+        told = len(np.unique(np.abs(e[e != 0]))) > 1 or _whole(factor, [*a.shape, *sizes.values()])
+        if told and np.allclose(ratio, factor, rtol=1e-6, atol=0):
             return _factor(factor, a.shape, sizes)
     if close_to(np.abs(a), np.abs(e)):
         return "the magnitudes are right, some signs are flipped"
@@ -280,6 +339,14 @@ def _value_pattern(a, e, sizes: Mapping[str, int], scale: float) -> str:
                 if np.any(e != e.flat[0]) and close_to(a[tuple(keep)], e[tuple(moved)]):
                     return f"yours is shifted by one along axis {axis}"
     return ""
+
+
+def _whole(factor: float, lengths: list[int]) -> bool:
+    """Whether ``factor`` or its inverse is an integer up to 10 or a length: any two numbers have a ratio."""
+    n = round(max(abs(factor), 1 / abs(factor))) if isfinite(factor) and abs(factor) > 1e-9 else 0
+    return (
+        n > 0 and (n <= 10 or n in lengths) and min(abs(abs(factor) / n - 1), abs(abs(factor) * n - 1)) < 1e-6
+    )
 
 
 def _factor(factor: float, shape: tuple[int, ...], sizes: Mapping[str, int]) -> str:

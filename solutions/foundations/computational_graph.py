@@ -60,8 +60,8 @@ class Function:
     Attributes:
         broadcasts: the inputs may be stretched to a common shape; the engine sums each gradient back to its
             input's shape, so that `backward` need not.
-        fresh: `backward` returns arrays that nothing else holds, so the engine may add to them in place and hand
-            them out without a copy. Never true of a rule that returns ``grad`` or a view of it.
+        fresh: `backward` returns arrays that nothing else holds, so the engine may add to them in place and
+            hand them out without a copy. Never true of a rule that returns ``grad`` or a view of it.
         inputs: the Tensors it was applied to; None while nothing is recorded, and after the graph was freed.
     """
 
@@ -473,7 +473,7 @@ class MatMul(Function):
     def backward(self, grad: Operand) -> tuple[Operand | None, Operand | None]:
         """dL/da = grad @ b^T and dL/db = a^T @ grad, where ^T exchanges the last two axes.
 
-        Arrays and Tensors both have a method ``swapaxes``.
+        Arrays and Tensors both have a method ``swapaxes``. Return None for what nobody ``needs``.
         """
         a, b = self.operands
         return (

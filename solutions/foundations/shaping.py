@@ -121,7 +121,10 @@ class Concatenate(Function):
         return np.concatenate(parts, self.axis)
 
     def backward(self, grad: Operand) -> tuple[Operand | None, ...]:
-        """Cut the gradient into its parts, with `index` and slices: a tuple, one gradient a part."""
+        """Cut the gradient into its parts, with `index` and slices: a tuple, one gradient a part.
+
+        None stands for a part that does not need one (``self.needs(i)``).
+        """
         pieces: list[Operand | None] = []
         start = 0
         for i, length in enumerate(self.lengths):
@@ -293,8 +296,8 @@ def stack(parts: Sequence[Operand], axis: int = 0) -> Tensor:
     """Join along a new axis, axis ``axis`` of the result: `unsqueeze` each part, then `concatenate`.
 
     Raises:
-        ValueError: there are no parts or the shapes differ, and the message names the shapes; or ``axis`` is
-            out of range.
+        ValueError: there are no parts, or the shapes differ: the message names the shapes; or ``axis`` is out
+            of range for the result: it names ``axis`` and the shape.
     """
     shapes = [as_array(p).shape for p in parts]
     if len(set(shapes)) != 1:

@@ -265,7 +265,7 @@ class ModuleList(Module):
         return self.children()
 
     def __getitem__(self, index: int | slice) -> Module:
-        """The module at ``index``, from the end if negative; for a slice, a new list of the same modules.
+        """The module at ``index``, from the end if negative; for a slice, a new container of the same class.
 
         Raises:
             IndexError: there is no such module; the message names the index and the length.

@@ -219,14 +219,12 @@ def log_loss(y_true: ArrayLike, probabilities: ArrayLike, *, eps: float = 1e-15)
     p = np.asarray(probabilities, dtype=np.float64)
     if p.ndim not in (1, 2) or p.shape[:1] != np.shape(y_true):
         raise ValueError(f"expected classes (N,) and (N, V) or (N,), got {np.shape(y_true)} and {p.shape}")
-    wrong = ~((p >= 0) & (p <= 1))
-    if wrong.any():
+    if (wrong := ~((p >= 0) & (p <= 1))).any():
         raise ValueError(f"{p[wrong][0]} is not in [0, 1]: turn logits into probabilities with softmax")
     p = p if p.ndim == 2 else np.stack([1 - p, p], axis=1)  # (N, V)
     y_true = _classes(y_true, p.shape[1])
     sums = p.sum(axis=1)
-    wrong = np.abs(sums - 1) > 1e-3
-    if wrong.any():
+    if (wrong := np.abs(sums - 1) > 1e-3).any():
         raise ValueError(f"row {wrong.argmax()} of the probabilities sums to {sums[wrong][0]}, expected 1")
     return float(-np.log(np.maximum(p[np.arange(len(p)), y_true], eps)).mean())
 
@@ -275,9 +273,8 @@ def _pair(y_true: ArrayLike, y_pred: ArrayLike, ndim: int | None = None) -> tupl
     """Both as arrays, of one shape, which has ``ndim`` axes if given, and not empty."""
     y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
     if y_true.shape != y_pred.shape or ndim not in (None, y_true.ndim):
-        raise ValueError(
-            f"expected one shape{' (N,)' if ndim else ''}, got {y_true.shape} and {y_pred.shape}"
-        )
+        wanted = "one shape (N,)" if ndim else "one shape"
+        raise ValueError(f"expected {wanted}, got {y_true.shape} and {y_pred.shape}")
     if y_true.size == 0:
         raise ValueError(f"need at least one item, got empty arrays of shape {y_true.shape}")
     return y_true, y_pred

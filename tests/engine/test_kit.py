@@ -66,6 +66,49 @@ def test_close_names_a_size_that_explains_the_factor():
     assert "(= the batch size)" in message(expect.close, E * 7, E, "y", sizes={"the batch size": 7})
 
 
+@pytest.mark.parametrize(
+    ("factor", "says"), [(2, "of 2"), (0.25, "divided by 4"), (-1, "the sign is flipped")]
+)
+def test_one_value_may_be_wrong_by_a_small_integer(factor, says):
+    assert says in message(expect.close, 1.25 * factor, 1.25, "y")
+
+
+@pytest.mark.parametrize("actual", [2.0, np.array(1e-300), 0.7])
+def test_one_value_has_no_other_factor(actual):
+    text = message(expect.close, actual, 1.25, "y")
+    assert "factor" not in text
+    assert "divided" not in text
+    assert "factor" not in message(expect.close, np.full(3, actual), np.full(3, 1.25), "y")
+
+
+def test_a_length_explains_the_factor_of_one_value():
+    assert "(= batch size)" in message(expect.close, 1.25 * 64, 1.25, "loss", sizes={"batch size": 64})
+
+
+def test_as_many_digits_are_shown_as_differ():
+    assert "yours 0.001234567   expected 0.001234572" in message(expect.close, 0.001234567, 0.001234572, "y")
+    text = message(expect.close, np.array([0.001234567, 1.0]), np.array([0.001234572, 1.0]), "y")
+    assert "yours [0.001234567, 1." in text
+
+
+@pytest.mark.parametrize(
+    ("what", "verb"),
+    [
+        ("the slopes of f", "are"),
+        ("weights after 2 steps", "are"),
+        ("the bias of f", "is"),
+        ("abs of two numbers", "is"),
+        ("what f returns", "is"),
+        ("loss", "is"),
+        ("kept_shape((2, 3), 1)", "is"),
+    ],
+)
+def test_the_verb_goes_with_its_subject(what, verb):
+    assert message(expect.close, -E, E, what).startswith(f"{what} {verb} wrong\n")
+    has = {"is": "has", "are": "have"}[verb]
+    assert message(expect.close, E[0], E, what).startswith(f"{what} {has} the wrong shape\n")
+
+
 @pytest.mark.parametrize("actual", [E, E + 1e-14, np.asfortranarray(E)])
 def test_close_accepts_what_rounding_explains(actual):
     expect.close(actual, E, "y")
@@ -107,6 +150,13 @@ def test_equal_is_exact_and_typed():
     assert message(expect.equal, True, 1, "count")
 
 
+def test_equal_shows_strings_as_they_are():
+    text = message(expect.equal, ["a(", "  (0): b"], ["a(", "    (0): b"], "the repr, as a list of lines,")
+    assert text == (
+        "the repr, as a list of lines, item 1 is wrong\n  yours str '  (0): b'   expected str '    (0): b'"
+    )
+
+
 def test_true_wants_a_true_boolean():
     expect.true(np.bool_(True), "fine")
     for wrong in (1, "yes", np.ones(2), object(), False):
@@ -127,6 +177,65 @@ def test_raises_wants_the_class_and_the_values():
     assert "should name 7" in message(run, ValueError("eight"), "7")
     with pytest.raises(NotImplementedError):
         run(NotImplementedError("TODO"))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ("(2, 3)", "x has shape [2, 3]"),
+        ("(2, 3)", "x is 2x3, w is 4x3"),
+        ("(2, 3)", "expected 2 × 3."),
+        ("(2, 3)", "shapes [(2, 3), (2, 4)] differ"),
+        ("(1, -1)", "axes [1, -1]"),
+        ("((1, 1), (0, -1))", "widths [[1, 1], [0, -1]]"),
+        ("(5,)", "a vector of length 5, got a matrix"),
+        ("()", "shape []"),
+        ("2", "k=2."),
+        ("2", "lr is 2.0"),
+        ("-0.5", "between -0.50 and 1"),
+        ("mean", "none of mean and sum"),
+    ],
+)
+def test_raises_takes_a_value_in_any_notation(wanted, said):
+    with expect.raises(ValueError, wanted):
+        raise ValueError(said)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ("(2, 3)", "(3, 2)"),
+        ("(2, 3)", "(2, 3, 4)"),
+        ("(2, 3)", "(12, 3)"),
+        ("(2, 3)", "(2, -3)"),
+        ("(2, 3)", "2 rows and 3 columns"),
+        ("((1, 1), (0, -1))", "[[1, 1], [0, 1]]"),
+        ("(5,)", "(2, 5)"),
+        ("(5,)", "15"),
+        ("()", "no shape"),
+        ("2", "12"),
+        ("2", "2.5"),
+        ("2", "-2"),
+        ("0.5", "0.51"),
+    ],
+)
+def test_raises_refuses_another_value(wanted, said):
+    def run():
+        with expect.raises(ValueError, wanted):
+            raise ValueError(said)
+
+    assert f"should name {wanted}" in message(run)
+
+
+def test_quiet_notices_what_numpy_warns_of():
+    with expect.quiet("exp of 1"):
+        np.exp(np.array([1.0, -1e9]))
+
+    def run():
+        with expect.quiet("log of -1"):
+            np.log(np.array([-1.0]))
+
+    assert "invalid value encountered in log" in message(run)
 
 
 def test_unchanged_notices_a_change_in_place():

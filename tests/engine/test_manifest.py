@@ -72,6 +72,21 @@ def test_an_unknown_name_suggests_the_nearest(mini):
         mini.course.module("zzz")
 
 
+def test_the_name_of_a_function_leads_to_its_module(mini):
+    with pytest.raises(UnknownName, match=r"there is no module 'halve': halve is in utils/scale$"):
+        mini.course.module("halve")
+
+
+def test_the_name_of_a_class_or_method_leads_to_its_module(tmp_path):
+    blanks = ["Module.train", "Module.forward"]
+    course = course_of(tmp_path, {"path": "a/one", "blanks": blanks}, {"path": "a/two", "blanks": blanks[:1]})
+    for name in ("Module", "Module.train"):
+        with pytest.raises(UnknownName, match=rf"'{name}': {name} is in a/one and in a/two$"):
+            course.module(name)
+    with pytest.raises(UnknownName, match=r"'train': `make list` shows them all"):
+        course.module("train")
+
+
 def test_an_ambiguous_end_names_all_that_fit(tmp_path):
     course = course_of(tmp_path, {"path": "a/one"}, {"path": "b/one"}, {"path": "b/none"})
     with pytest.raises(UnknownName, match=r"'one' could be a/one, b/one: give more of the path"):

@@ -26,6 +26,11 @@ HINTS = (
     "dL/dW = gᵀ x, with g (N, K) and x (N, D)",
     "for each row n:\n    dW += outer(g[n], x[n])",
 )
+PSEUDOCODE = """\
+Linear.forward:   check that x has columns, and as many of them as weight has, else raise with both shapes
+                  for each row of x, from the first to the last, whatever the number of axes before them:
+                      y[n] = weight @ x[n] + bias, where bias counts as 0 in a layer that was made without one
+with no rows at all: an empty array of shape (0, K) in the dtype of x, and no gradient but zeros for weight"""
 
 
 def module(path: str, phase: int, title: str, needs: tuple[str, ...] = (), **more: object) -> Module:
@@ -40,6 +45,7 @@ MODULE = module(
 LINEAR = module("nn_core/layers/linear", 2, "Linear: every output sees every input", (MODULE.path,),
                 blanks=("linear", "Linear.__init__", "Linear.forward"))  # fmt: skip
 RELU = module("nn_core/activations/relu", 2, "ReLU and its kin", (MODULE.path,), core=False, blanks=("relu",))
+LAYERED = replace(LINEAR, hints=(*HINTS[:3], PSEUDOCODE))
 CONV = module("nn_core/conv/conv2d", 3, "Convolution", (LINEAR.path,), planned=True)
 
 
@@ -131,6 +137,15 @@ RAISED = graded(
         "ValueError",
     ),
 )
+RAISED_AT_LENGTH = graded(
+    "failed",
+    failure(
+        "test_a_batch_of_one[no bias]",
+        "raised ValueError: the shapes do not fit:\n  x (1, 4)\n  weight (3, 5)\n  bias (3,)\n"
+        "  called as linear(x, weight, bias)",
+        "ValueError",
+    ),
+)
 MISSING = graded(
     "broken",
     passed=0,
@@ -149,11 +164,17 @@ TIMEOUT = graded(
     line=44,
     total=9,
     seconds=10.0,
-    problem="test_linear_of_an_empty_batch was still running after 10 s: an endless loop?",
+    problem="the test 'linear of an empty batch' was still running after 10 s: an endless loop?",
 )
-CRASH = graded("broken", line=39, total=9, problem="test_linear crashed Python (a segmentation fault)")
+CRASH = graded("broken", line=39, total=9, problem="the test 'linear' crashed Python (a segmentation fault)")
 STARTED = graded("started", todo(3, "Linear.forward", 61), todo(2, "Linear.__init__", 52), passed=4)
 BLAME = replace(GRADIENT, blame=AUTOGRAD.path, provenance=replace(GRADIENT.provenance, stack="mine"))
+OPEN = failure(
+    "test_linear",
+    "needs a blank that is still open: foundations.autograd: TODO 2 of 2, grad",
+    "NotImplementedError",
+)
+BLAME_OPEN = replace(BLAME, tests=(OPEN,), total=1)
 UNTOUCHED = graded("untouched", passed=0, total=0)
 RELU_PASSES = graded("passed", of=RELU, passed=12, seconds=0.2)
 MODULE_PASSES = graded("passed", of=MODULE, passed=11, seconds=0.3)
@@ -214,7 +235,9 @@ SCREENS: dict[str, Screen] = {
     "wrong-type-verbose": checked("check linear V=1", TYPE),
     "nan": checked("check linear", NAN),
     "exception": checked("check linear", RAISED),
+    "exception-lines": checked("check linear", RAISED_AT_LENGTH),
     "blame": checked("check linear STACK=mine", BLAME),
+    "blame-open": checked("check linear STACK=mine", BLAME_OPEN),
     "several": checked("check 2", MODULE_PASSES, TIMEOUT, fresh(RELU)),
     "several-good": checked("check 2", MODULE_PASSES, fresh(LINEAR), fresh(RELU)),
     "solutions": checked("check 2 IMPL=solutions", MODULE_PASSES, graded("passed", passed=9)),
@@ -236,6 +259,7 @@ SCREENS: dict[str, Screen] = {
     ),
     "hint": lambda screen, course: guide.tell_hint(screen, course, LINEAR, 0, 1),
     "hint-last": lambda screen, course: guide.tell_hint(screen, course, LINEAR, 3, 4),
+    "hint-long": lambda screen, course: guide.tell_hint(screen, course, LAYERED, 3, 4),
     "hint-all": lambda screen, course: guide.tell_hint(screen, course, LINEAR, 4, 4),
     "solution": lambda screen, course: guide.draw_solution(
         screen, LINEAR, DOCUMENTED + "    return x @ w\n", DOCUMENTED + "    y = x @ w.T\n    return y\n"
@@ -267,6 +291,22 @@ def test_every_screen_is_as_the_golden_file_has_it(name: str, width: int, colour
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(text.encode())
     assert text == file.read_bytes().decode(), f"{file.name} differs: UPDATE_GOLDEN=1 rewrites it"
+
+
+def test_what_builds_on_the_module_just_passed_comes_next(course: Course):
+    known = Known(course, {AUTOGRAD.path: "passed", MODULE.path: "passed"})
+    phase = course.phase(2)
+    assert guide.next_module(course, known, phase) == LINEAR
+    assert guide.next_module(course, known, phase, after=[MODULE.path]) == LINEAR
+    deep = replace(LINEAR, path="nn_core/deep", needs=(RELU.path,))
+    phase = replace(phase, modules=(*phase.modules, deep))
+    course = replace(course, phases=(course.phases[0], phase))
+    known.states[RELU.path] = "passed"
+    assert guide.next_module(course, known, phase, after=[RELU.path]) == deep
+    results = [graded("passed", of=RELU)]
+    assert guide.module_after(course, known, results) == deep
+    known.states[deep.path] = "passed"
+    assert guide.module_after(course, known, results) == LINEAR, "no other builds on it"
 
 
 def test_no_golden_file_is_left_over():

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from curriculum import runner
+from curriculum import explain, runner
 from curriculum.manifest import CourseError
 from curriculum.results import Result
 from curriculum.store import sha256
+from curriculum.stubs import functions
 from tests.engine.minicourse import AREA, SCALE, MiniCourse
 
 WRONG = SCALE.replace("x / 2.0", "x / 4.0")
@@ -168,6 +171,71 @@ def test_a_module_that_is_wrong_itself_blames_nobody(mini):
     mini.write("utils/scale.py", WRONG)
     mini.write("utils/area.py", AREA.replace("base * height", "base"))
     assert one(mini, "utils/area", stack="mine").blame == ""
+
+
+def test_no_prerequisite_is_blamed_for_a_fault_that_its_solution_does_not_cure(mini):
+    mini.add(
+        "utils/top",
+        "from utils import area\nfrom utils.scale import double\n\n\ndef top(x):\n    return double(x)\n",
+        HEAD + "from utils.top import top\n\ndef test_top():\n    expect.equal(top(2.0), 4.0, 'top')\n",
+        ("top",),
+        needs=("utils/scale",),  # which is still the stub
+    )
+    mini.solve("utils/top")
+    mini.write("utils/area.py", "from utils.top import top\n" + AREA)
+    result = one(mini, "utils/top", stack="mine")
+    assert (result.status, result.line, result.blame) == ("broken", 1, "")
+    assert result.problem == (
+        "a circular import: utils/top.py imports utils/area.py, which imports 'top' from utils.top "
+        "before that is complete; in utils/area.py, `from utils import top` will do"
+    )
+    assert one(mini, "utils/top").status == "passed"
+
+
+NAMED = [  # headline, name of the test, the blank that they name
+    ("Mul.backward returned the wrong shape", "test_gradient[mul]", "Mul.backward"),
+    ("gradient of Mul with respect to a is wrong", "test_gradient[mul]", "Mul.backward"),
+    ("second derivative of mul with respect to a is wrong", "test_second[mul]", "Mul.backward"),
+    ("mul of an array is wrong", "test_value[mul]", "Mul.forward"),
+    ("gradient with respect to a is wrong", "test_gradients_of_linear", ""),
+    ("linear of x (2, 3) is wrong", "test_matches_the_definition", ""),  # it calls Mul
+    ("mean of three numbers is wrong", "test_mean", "mean"),
+    ("the mean of kaiming_normal(3) is wrong", "test_scale", "kaiming_normal"),
+    ("draws are wrong", "test_mean_and_others", "mean"),
+    ("draws are wrong", "test_the_mean", ""),
+    ("mean of kaiming_normal is wrong", "test_draws", ""),
+    ("Layer(3) of x is wrong", "test_the_layer", ""),  # or its constructor
+    ("the repr of a tree is wrong", "test_repr_shows_the_tree", ""),
+]
+LAYERS = """
+class Mul:
+    def forward(self, a): return a
+
+    def backward(self, g): return g
+
+class Layer:
+    def __init__(self, n): self.n = n
+
+    def forward(self, x): return x
+
+    def __repr__(self): return "Layer"
+
+def linear(x): return Mul().forward(x)
+
+def mean(x): return x
+
+def kaiming_normal(n): return n
+"""
+
+
+@pytest.mark.parametrize(("headline", "test", "blank"), NAMED)
+def test_a_line_is_given_only_for_the_blank_that_is_named(mini, headline, test, blank):
+    file = mini.write("utils/scale.py", LAYERS)
+    lines = {name: node.lineno for node, name in functions(ast.parse(LAYERS))}
+    course = mini.course
+    module = replace(course.module("scale"), blanks=tuple(lines))
+    job = runner.job(course, module, file, "learner", "reference")
+    assert explain._named_blank(headline, test, job) == lines.get(blank, 0)
 
 
 def test_the_nearest_prerequisite_is_named_first(mini):
@@ -402,7 +470,7 @@ def test_children_are_new_processes_where_there_is_no_server(mini, monkeypatch):
     mini.write("utils/area.py", AREA.replace("return halve", "import os; os._exit(7); return halve"))
     scale, area = runner.grade(mini.course, mini.course.modules)
     assert (scale.status, scale.passed) == ("passed", 2)
-    assert area.problem == "test_triangle ended the process with exit code 7 (os._exit?)"
+    assert area.problem == "the test 'triangle' ended the process with exit code 7 (os._exit?)"
 
 
 def test_the_parent_imports_nothing_heavy():

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from curriculum import lazy, runner, verify
+from curriculum.results import Provenance, Result
+from curriculum.results import Test as Outcome  # pytest would collect the name
 from curriculum.stubs import stub_of
 from tests.engine.minicourse import SCALE, SCALE_MUTANTS, SCALE_SUITE, MiniCourse
 
@@ -44,14 +48,6 @@ def test_proofs_are_announced_as_they_are_made(mini):
     assert [p.holds for p in proofs] == [True, False]  # utils/area has neither lesson nor mutants
 
 
-SLEEPER = """
-import time
-
-
-def test_more():
-    expect.equal(double(1.0), 2.0, "two")
-    time.sleep({})
-"""
 RUN = {
     "a test that cannot fail": (
         "def test_more():\n    expect.true(X.sum() == 7, 'seven')\n",
@@ -89,38 +85,42 @@ RUN = {
     ),
     "an endless loop for a lazy answer": (
         "def test_more():\n    while halve(4.0) != 2.0: pass\n    expect.equal(double(1.0), 2.0, 'two')\n",
-        ["does not survive zeros: test_more was still running after"],
-    ),
-    "a slow test": (
-        SLEEPER.format(0.3),
-        ["takes 0."],
+        ["does not survive zeros: the test 'more' was still running after"],
     ),
 }
 
 
 @pytest.mark.parametrize("case", RUN)
 def test_a_weak_test_is_found_out(mini, case, monkeypatch):
-    monkeypatch.setattr(runner, "TEST_SECONDS", 0.7)
     text, findings = RUN[case]
-    monkeypatch.setattr(verify, "SECONDS", 0.1 if case == "a slow test" else 5.0)
+    if "endless" in case:
+        monkeypatch.setattr(runner, "TEST_SECONDS", 1.0)
     add_test(mini, "\n\n" + text)
     found = proof(mini).findings
     for sentence in findings:
         assert any(f.startswith(sentence) for f in found), found
 
 
-def test_a_suite_may_say_that_it_takes_longer(mini, monkeypatch):
-    monkeypatch.setattr(verify, "SECONDS", 0.1)
-    add_test(mini, "SECONDS = 5\n" + SLEEPER.format(0.2))
-    assert proof(mini).findings == []
-
-
-def test_a_little_too_slow_is_a_warning(mini, monkeypatch):
-    monkeypatch.setattr(verify, "SECONDS", 0.2)
-    add_test(mini, SLEEPER.format(0.25))
-    found = proof(mini)
-    assert found.holds
-    assert [w.partition(" s on")[2] for w in found.warnings] == [" the solution, expected under 0.2 s"]
+@pytest.mark.parametrize(
+    ("seconds", "text", "warnings", "findings"),
+    [
+        (1.9, "", [], []),
+        (2.5, "", ["takes 2.5 s on the solution, expected under 2 s"], []),
+        (4.1, "", [], ["takes 4.1 s on the solution, expected under 2 s"]),
+        (4.1, "SECONDS = 5\n", [], []),
+        (11.0, "SECONDS = 5\n", [], ["takes 11.0 s on the solution, expected under 5 s"]),
+    ],
+)
+def test_a_slow_suite_is_a_finding_and_a_little_too_slow_a_warning(mini, seconds, text, warnings, findings):
+    add_test(mini, text)
+    about = Provenance("utils/scale.py", "reference", "", "solutions")
+    done = Result("utils/scale", "passed", about, (Outcome("test_double", "passed", seconds),), 1)
+    slower = replace(done, tests=(replace(done.tests[0], seconds=60.0),))  # the faster of two runs counts
+    stub = replace(done, tests=(Outcome("test_double", "todo", 0.1, "NotImplementedError"),))
+    found = verify.Proof("utils/scale")
+    results = {"solution": done, "solution again": slower, "stub": stub}
+    verify._judge(mini.course, mini.course.module("scale"), results, found)
+    assert (found.warnings, found.findings) == (warnings, findings)
 
 
 @pytest.mark.parametrize(
@@ -348,9 +348,8 @@ def test_the_command_prints_a_line_a_module_and_returns_the_exit_code(mini, monk
     course = mini.course
     monkeypatch.setattr(verify.manifest, "load", lambda: course)
     assert verify.main(["scale"]) == 0
-    assert capsys.readouterr().out.startswith(
-        "utils/scale  ✓ 2 tests, 14 wrong variants refused, 0.0 s\n1 of 1 modules"
-    )
+    line = r"utils/scale  ✓ 2 tests, 14 wrong variants refused, \d\.\d s\n1 of 1 modules"
+    assert re.match(line, capsys.readouterr().out)
     assert verify.main([]) == 1
     assert "there is no lesson" in capsys.readouterr().out
 

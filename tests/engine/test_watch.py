@@ -19,7 +19,7 @@ import pytest
 from curriculum import watch
 from curriculum.cli import parse
 from curriculum.watch import Broke, Pressed, Saved, Session
-from tests.engine.minicourse import MiniCourse
+from tests.engine.minicourse import SCALE, SCALE_SUITE, MiniCourse
 
 ROOT = Path(__file__).parents[2]
 WRONG = "def double(x):\n    return 3.0 * x\n\n\ndef halve(x):\n    return x / 2\n"
@@ -165,6 +165,37 @@ def test_on_your_own_stack_a_prerequisite_is_watched_too(session: Session, monke
     assert session.handle(Saved((scale,), 0.0))
     assert session.handle(Saved((scale, area), 0.0))
     assert graded == [["utils/area"], ["utils/area"]]
+
+
+def test_a_hint_on_a_module_not_begun_takes_two_presses(capsys: pytest.CaptureFixture[str], session: Session):
+    area = session.course.module("area")
+    session.handle(Pressed("h"))
+    assert "utils/area is not begun yet: h again takes a hint all the same" in capsys.readouterr().out
+    session.handle(Pressed("l"))
+    session.handle(Pressed("h"))
+    assert watch.progress.load(session.course).hints_taken(area) == 0, "the list came between"
+    session.handle(Pressed("h"))
+    assert "hint 1 of 4" in capsys.readouterr().out
+    assert watch.progress.load(session.course).hints_taken(area) == 1
+
+
+def test_a_module_that_passes_gets_no_hint_and_n_leads_to_what_was_named(
+    mini: MiniCourse, capsys: pytest.CaptureFixture[str]
+):
+    mini.add("utils/first", SCALE, SCALE_SUITE.replace("utils.scale", "utils.first"), ("double",))
+    mini.entries.insert(0, mini.entries.pop())
+    course = mini.course
+    request = parse(["watch", "scale"])
+    session = Session(course, request, request.chosen(course), queue.Queue())
+    mini.solve("utils/scale")
+    session.begin()
+    assert "next: utils/area" in capsys.readouterr().out, "it builds on utils/scale, utils/first does not"
+    session.handle(Pressed("h"))
+    assert "utils/scale passes: it needs no hint" in capsys.readouterr().out
+    assert watch.progress.load(course).hints_taken(course.module("scale")) == 0
+    session.handle(Pressed("n"))
+    assert "Begin with utils/area" in capsys.readouterr().out
+    assert [m.path for m in session.chosen] == ["utils/area"]
 
 
 def test_a_thread_that_breaks_ends_the_watch(session: Session):

@@ -6,7 +6,7 @@ import pytest
 from curriculum.testing import duck, expect, gradcheck
 from curriculum.testing.engine import grad
 from foundations import shaping
-from foundations.computational_graph import Tensor
+from foundations.computational_graph import Tensor, recording
 from foundations.shaping import Scatter
 
 MOVES = {  # name: [(what is done to x, the same in plain NumPy, shape of x)]
@@ -229,6 +229,19 @@ def test_parts_may_be_arrays_and_may_repeat(join):
     expect.tensor(y, expected if y.ndim == 1 else expected.reshape(3, 2), "x, an array, and x again, joined")
     (g,) = grad(y, [x], np.array([1.0, 2, 4, 8, 16, 32]).reshape(y.shape))
     expect.tensor(g, np.array([17.0, 34.0]), "gradient of x, an array, and x again, joined")
+
+
+def test_only_parts_that_need_a_gradient_get_one():
+    x, y = Tensor(TABLE, requires_grad=True), Tensor(TABLE)
+    joined = shaping.concatenate([y, x, TABLE])
+    expect.tensor(joined, np.concatenate([TABLE] * 3), "a Tensor three times, joined")
+    with recording(False):
+        pieces = joined.node.backward(np.arange(36.0).reshape(9, 4))
+    arrived = [piece is not None for piece in pieces]
+    expect.equal(
+        arrived, [False, True, False], "which of three parts get a gradient, only the second needing one,"
+    )
+    expect.close(pieces[1], np.arange(12.0, 24.0).reshape(3, 4), "the gradient of the second part of three")
 
 
 # dtype.

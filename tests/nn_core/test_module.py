@@ -143,6 +143,21 @@ def test_modules_are_named_by_their_path_beginning_with_the_model_itself():
     )
 
 
+def test_walk_skips_what_was_seen_and_adds_to_it():
+    net, seen = Net(), set()
+    expect.equal(
+        [name for name, _ in net.walk("net.", seen)],
+        ["net.first", "net.first.factor", "net.first.shift", "net.offset", "net.mean", "net.second",
+         "net.second.factor"],
+        "the list of paths of walk('net.', seen)",
+    )  # fmt: skip
+    met = {net.first, net.first.factor, net.first.shift, net.offset, net.second, net.second.factor}
+    expect.true(seen >= met, f"walk adds every parameter and module to the set that it is given: yours has "
+                f"{len(seen & met)} of {len(met)}")  # fmt: skip
+    rest = [name for name, _ in net.walk("", {net.first})]
+    expect.equal(rest, ["offset", "mean", "second", "second.factor"], "the list of paths, first being seen,")
+
+
 def test_deleting_and_replacing_attributes_changes_the_model():
     net = Net()
     del net.first
@@ -218,6 +233,8 @@ def test_bad_buffers_are_refused():
     net = Net()
     with expect.raises(ValueError, "offset"):
         net.register_buffer("offset", np.ones(3))
+    with expect.raises(ValueError, "forward"):
+        net.register_buffer("forward", np.ones(3))
     with expect.raises(ValueError, "running.mean"):
         net.register_buffer("running.mean", np.ones(3))
     with expect.raises(TypeError, "count", "int"):
@@ -373,7 +390,10 @@ def test_containers_are_indexed_like_lists():
         expect.true(list(model) == modules, f"iterating over a {kind} gives its modules in order")
         part = model[1:]
         expect.true(
-            type(part) is type(model) and list(part) == modules[1:], f"{kind}[1:] is a {kind} of the others"
+            type(part) is type(model), f"expected {kind}[1:] to be a {kind}, got a {type(part).__name__}"
+        )
+        expect.true(
+            list(part) == modules[1:], f"{kind}[1:] should hold the last two of three, the same modules"
         )
         with expect.raises(IndexError, "3"):
             model[3]

@@ -99,7 +99,8 @@ def test_large_numbers_do_no_harm():
     for function, low in ((relu, 0.0), (leaky_relu, -8.0), (elu, -1.0), (silu, 0.0)):
         y = function(x)
         expect.tensor(y, np.array([low, 800.0]), f"{function.__name__} of -800 and 800", atol=1e-300)
-    elu(x).backward(np.ones(2))
+    with expect.quiet("elu of -800 and 800"):
+        elu(x).backward(np.ones(2))
     expect.close(x.grad, np.array([0.0, 1.0]), "gradient of elu at -800 and 800", atol=1e-15)
 
 

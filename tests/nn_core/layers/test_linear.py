@@ -8,8 +8,8 @@ from hypothesis import given
 
 from curriculum.testing import expect, gradcheck, statistics, strategies
 from curriculum.testing.engine import grad
-from foundations.computational_graph import Tensor
-from nn_core.layers.linear import Linear, linear
+from foundations.computational_graph import Tensor, recording
+from nn_core.layers.linear import Linear, LinearFunction, linear
 
 CASES = [  # x, outputs
     pytest.param((2, 3), 4, id="batch"),
@@ -124,6 +124,20 @@ def test_only_what_requires_a_gradient_gets_one():
     )
 
 
+def test_what_needs_no_gradient_is_not_computed():
+    inputs = arrays((4, 3), 2)
+    g = np.random.default_rng(3).standard_normal((4, 2))
+    for i, name in enumerate(("x", "weight", "bias")):
+        y = LinearFunction.apply(*[Tensor(a, requires_grad=i == k) for k, a in enumerate(inputs)])
+        with recording(False):
+            grads = y.node.backward(g)
+        arrived = [k for k, by in enumerate(grads) if by is not None]
+        expect.true(arrived == [i] and len(grads) == 3, f"only {name} needs a gradient, the other two of the "
+                    f"three should be None: yours has gradients at {arrived} of {len(grads)}")  # fmt: skip
+        expected = (g @ inputs[1], g.T @ inputs[0], g.sum(0))[i]
+        expect.close(grads[i], expected, f"gradient with respect to {name}, the only one that is needed")
+
+
 def test_an_empty_batch_gives_an_empty_result_and_zero_gradients():
     _, weight, bias = (Tensor(a, requires_grad=True) for a in arrays((1, 3), 2))
     y = linear(Tensor(np.zeros((0, 3))), weight, bias)
@@ -199,6 +213,14 @@ def test_the_generator_decides_where_parameters_begin():
     expect.close(again.bias.data, first.bias.data, "the bias from an equal generator")
     far = bool(np.max(np.abs(other.weight.data - first.weight.data)) > 1e-3)
     expect.true(far, "another generator should give other weights")
+
+
+def test_the_weight_does_not_depend_on_whether_there_is_a_bias():
+    with_bias, without = build(20, 4, dtype=np.float64), build(20, 4, bias=False, dtype=np.float64)
+    what = "the weight with bias=False, from an equal generator"
+    expect.close(without.weight.data, with_bias.weight.data, what)
+    peak, bound = float(np.max(np.abs(without.weight.data))), 1 / sqrt(20)
+    expect.true(0.5 * bound < peak <= bound, f"{what} should reach up to {bound:.3g}, its peak is {peak:.3g}")
 
 
 def test_sizes_below_one_are_refused():
