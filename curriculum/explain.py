@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from curriculum.runner import Job
 
 LONGEST = 2_000  # characters of a message: enough for two small arrays
+RULES = {"forward", "backward"}  # the methods of a class that is one operation of the graph
 NO_NAME = (
     r"cannot import name '(?P<name>\w+)' from (?P<partial>partially initialized module )?'(?P<module>[\w.]+)'"
 )
@@ -192,13 +193,14 @@ def _method_named(headline: str, blanks: list[str]) -> str:
         return named[0] if len(named) == 1 else ""
     slope = re.match(r"(?:gradient|second derivative) of (\w+) (?:with|at)\b", headline)
     word = slope[1] if slope else re.split(r"\W", headline, maxsplit=1)[0]
-    if word in blanks:
+    owned: dict[str, set[str]] = {}
+    for owner, _, method in (b.partition(".") for b in methods):
+        owned.setdefault(owner, set()).add(method)
+    if word in blanks or owned.get(word, RULES) != RULES:  # the word means something else
         return ""
-    for owner in dict.fromkeys(b.partition(".")[0] for b in methods):
-        own = {b.partition(".")[2] for b in methods if b.startswith(f"{owner}.")}
-        if owner.lower() == word.replace("_", "").lower() and own <= {"forward", "backward"}:
-            method = "backward" if slope else "forward"
-            return f"{owner}.{method}" if method in own else ""
+    for owner, own in owned.items():
+        if owner.lower().removesuffix("function") == word.replace("_", "").lower() and own == RULES:
+            return f"{owner}.backward" if slope else f"{owner}.forward"
     return ""
 
 
@@ -212,7 +214,7 @@ def _function_named(headline: str, test: str, functions: list[str]) -> str:
         return said[0]
     name = test.removeprefix("test_").partition("[")[0]
     said = [f for f in functions if f in words or re.search(rf"(?:^|_){f}(?:_|$)", name)]
-    return said[0] if len(said) == 1 and re.match(rf"{said[0]}(?:_|$)", name) else ""
+    return said[0] if len(said) == 1 and re.match(rf"{said[0]}(?!.*_and_)(?:_|$)", name) else ""
 
 
 def _missing_name(error: BaseException, job: Job) -> str:

@@ -128,18 +128,20 @@ def stream(
     with closing(run(plan, jobs, stop)) as runs:
         for _, result in runs:
             if stack == "mine" and result.status in ("failed", "broken"):
-                blame = _blame(course, course.module(result.module), known, jobs, timeout)
+                blame = _blame(course, result, known, jobs, timeout)
                 result = changed(result, blame=blame)
             yield result
 
 
 def _blame(
-    course: Course, module: Module, known: dict[str, Result], jobs: int | None, timeout: float | None
+    course: Course, result: Result, known: dict[str, Result], jobs: int | None, timeout: float | None
 ) -> str:
-    """The nearest prerequisite at fault when ``module`` fails only on the learner's own stack.
+    """The prerequisite at fault when a module, as ``result`` says, fails only on the learner's own stack.
 
-    That is one without which ``module`` fails though the solutions stand in for all the others that fail.
+    That is the one whose open blank was met, else the nearest one without which the module fails though the
+    solutions stand in for all the others that fail.
     """
+    module = course.module(result.module)
 
     def graded(wanted: list[Module]) -> list[Result]:
         unknown = [m for m in wanted if m.path not in known]
@@ -149,6 +151,10 @@ def _blame(
     if graded([module])[0].status != "passed":
         return ""
     suspects = [r.module for r in graded(course.prerequisites(module)) if r.status != "passed"]
+    said = [result.problem, *(t.message for t in result.tests if t.outcome == "failed")]
+    met = [s for text in said for s in suspects if f"{s.replace('/', '.')}: TODO " in text]
+    if met:
+        return met[0]
 
     def cured(by: list[str]) -> bool:
         files = {m.name: course.solution_file(m) for m in map(course.module, by)}

@@ -167,6 +167,22 @@ def test_an_open_prerequisite_is_to_blame_too(mini):
     assert (result.tests[0].file, result.tests[0].line) == ("utils/area.py", 8)
 
 
+def test_of_several_open_prerequisites_the_one_that_was_met_is_named(mini):
+    mini.add(
+        "utils/roof",
+        "from utils.area import triangle\nfrom utils.scale import double\n\n\n"
+        "def roof(a, b):\n    return double(triangle(a, b))\n",
+        HEAD
+        + "from utils.roof import roof\n\ndef test_roof():\n    expect.equal(roof(2.0, 3.0), 6.0, 'roof')\n",
+        ("roof",),
+        needs=("utils/scale", "utils/area"),
+    )
+    mini.solve("utils/roof")
+    result = one(mini, "utils/roof", stack="mine")
+    assert result.blame == "utils/area"
+    assert result.tests[0].message == "needs a blank that is still open: utils.area: TODO 1 of 1, triangle"
+
+
 def test_a_module_that_is_wrong_itself_blames_nobody(mini):
     mini.write("utils/scale.py", WRONG)
     mini.write("utils/area.py", AREA.replace("base * height", "base"))
@@ -201,8 +217,9 @@ NAMED = [  # headline, name of the test, the blank that they name
     ("linear of x (2, 3) is wrong", "test_matches_the_definition", ""),  # it calls Mul
     ("mean of three numbers is wrong", "test_mean", "mean"),
     ("the mean of kaiming_normal(3) is wrong", "test_scale", "kaiming_normal"),
-    ("draws are wrong", "test_mean_and_others", "mean"),
+    ("draws are wrong", "test_mean_of_many", "mean"),
     ("draws are wrong", "test_the_mean", ""),
+    ("draws are wrong", "test_mean_and_spread", ""),
     ("mean of kaiming_normal is wrong", "test_draws", ""),
     ("Layer(3) of x is wrong", "test_the_layer", ""),  # or its constructor
     ("the repr of a tree is wrong", "test_repr_shows_the_tree", ""),

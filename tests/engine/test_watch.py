@@ -148,11 +148,14 @@ def test_without_a_keyboard_there_are_no_keys(mini: MiniCourse):
         assert person.process.wait(10) == 0
 
 
+def session_of(mini: MiniCourse, *words: str) -> Session:
+    course, request = mini.course, parse(["watch", *words])
+    return Session(course, request, request.chosen(course), queue.Queue())
+
+
 @pytest.fixture
 def session(mini: MiniCourse) -> Session:
-    course = mini.course
-    request = parse(["watch", "area", "STACK=mine"])
-    return Session(course, request, request.chosen(course), queue.Queue())
+    return session_of(mini, "area", "STACK=mine")
 
 
 def test_on_your_own_stack_a_prerequisite_is_watched_too(session: Session, monkeypatch: pytest.MonkeyPatch):
@@ -167,7 +170,8 @@ def test_on_your_own_stack_a_prerequisite_is_watched_too(session: Session, monke
     assert graded == [["utils/area"], ["utils/area"]]
 
 
-def test_a_hint_on_a_module_not_begun_takes_two_presses(capsys: pytest.CaptureFixture[str], session: Session):
+def test_a_hint_on_a_module_not_begun_takes_two_presses(mini: MiniCourse, capsys: pytest.CaptureFixture[str]):
+    session = session_of(mini, "area")
     area = session.course.module("area")
     session.handle(Pressed("h"))
     assert "utils/area is not begun yet: h again takes a hint all the same" in capsys.readouterr().out
@@ -184,9 +188,8 @@ def test_a_module_that_passes_gets_no_hint_and_n_leads_to_what_was_named(
 ):
     mini.add("utils/first", SCALE, SCALE_SUITE.replace("utils.scale", "utils.first"), ("double",))
     mini.entries.insert(0, mini.entries.pop())
-    course = mini.course
-    request = parse(["watch", "scale"])
-    session = Session(course, request, request.chosen(course), queue.Queue())
+    session = session_of(mini, "scale")
+    course = session.course
     mini.solve("utils/scale")
     session.begin()
     assert "next: utils/area" in capsys.readouterr().out, "it builds on utils/scale, utils/first does not"
