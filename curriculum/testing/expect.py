@@ -7,12 +7,15 @@ values.
 
 from __future__ import annotations
 
+import linecache
 import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import takewhile
 from math import isfinite
+from types import FrameType
 
 import numpy as np
 
@@ -138,10 +141,12 @@ def raises(kind: type[Exception], *naming: str) -> Iterator[None]:
             f"  yours raised {type(error).__name__}: {error}"
         ) from error
     else:
+        block = _block(sys._getframe(2))  # the frame between is the context manager's
         raise AssertionError(
             f"expected {kind.__name__}"
             + (f" naming {', '.join(naming)}" if naming else "")
             + ", but nothing was raised"
+            + (f"\n  by {block}" if block else "")
         )
 
 
@@ -182,6 +187,7 @@ def show(x, width: int = WIDTH, digits: int = DIGITS) -> str:
         text = text if x.size <= 12 else text[:-1] + ", ...]"
     else:
         try:
+            x = x.item() if isinstance(x, np.bool_) else x
             text = f"{x:.{digits + 1}g}" if isinstance(x, np.floating) else re.sub(r"\s*\n\s*", " ", repr(x))
         except Exception as error:  # a learner's __repr__ may itself be broken
             text = f"<{type(x).__name__} whose repr raises {type(error).__name__}>"
@@ -217,6 +223,16 @@ def _names(text: str, wanted: str) -> bool:
         text = INNERMOST.sub(lambda m: m[0] if re.findall(r"-?\d+", m[0]) == sides else "", text)
     between = r"(?:[^\w.-]|[_x])+"
     return bool(re.search(rf"(?<![\d.-]){between.join(sides)}(?!\d|\.\d)", text))
+
+
+def _block(frame: FrameType) -> str:
+    """The source below the ``with`` that ``frame`` stands at, on one line; "" where it cannot be read."""
+    lines = linecache.getlines(frame.f_code.co_filename)[frame.f_lineno - 1 :]
+    if not lines or not lines[0].rstrip().endswith(":"):
+        return ""
+    indent = len(lines[0]) - len(lines[0].lstrip())
+    inside = takewhile(lambda line: len(line) - len(line.lstrip()) > indent, lines[1:])
+    return re.sub(r"(?<=[(\[]) |,? (?=[)\]])", "", " ".join(line.strip() for line in inside))
 
 
 def _verb(what: str, one: str, many: str) -> str:
@@ -265,16 +281,22 @@ def _compare(actual, expected, what, rtol, atol, dtype, sizes) -> None:
 
 def _differences(a, e, good=None, sizes=None, scale=0.0) -> list[str]:
     """How two arrays of one shape differ: the pattern, then the values."""
-    good = (a == e) if good is None else good
+    if good is None:
+        good = (a == e) | ((a != a) & (e != e))  # only NaN differs from itself
     lines = []
     if a.dtype.kind == "f":
         unexpected = ~np.isfinite(a) & ~good
+        lost = ~np.isfinite(e) & ~good
         if np.any(unexpected):
             kind = "NaN" if np.any(np.isnan(a) & ~good) else "infinite"
             lines.append(
                 f"{int(unexpected.sum())} of {a.size} values are {kind} "
                 f"where {show(e[unexpected][:1])} is expected"
             )
+        elif np.any(lost) and np.any(a):
+            count, wanted = int(lost.sum()), show(e[lost][0]).replace("nan", "NaN")
+            yours = f"is {show(a[lost][0])}" if count == 1 else "are finite"
+            lines.append(f"{count} of {a.size} values {yours} where {wanted} is expected")
         elif _look_alike(a, e, scale):
             at = tuple(int(i) for i in np.argwhere(~good)[0])
             return [

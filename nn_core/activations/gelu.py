@@ -9,7 +9,7 @@ Phi by a sigmoid of nearly the same shape (the two GELUs differ by at most 5e-4)
     Phi(x) ~ (1 + tanh u) / 2,   u = sqrt(2 / pi) (x + 0.044715 x^3)
 
 NumPy has no erf. For z >= 0 write 1 - Phi(z) = phi(z) m(z), where Mills' ratio m falls slowly, from
-sqrt(pi / 2) towards 1 / z. Then (1 + z) m(z) stays between 1 and 1.3, and in t = (z - 5) / (z + 5), which
+sqrt(pi / 2) towards 1 / z. Then (1 + z) m(z) stays between 1 and 1.32, and in t = (z - 5) / (z + 5), which
 maps [0, inf] to [-1, 1], one polynomial gives it everywhere, and the left tail is no difference 1 - 1.
 
 Shapes   any.
@@ -61,8 +61,8 @@ class NormalCDF(Function):
 
     def forward(self, x: Array) -> Array:
         """Return `normal_cdf` of x, block by block."""
-        flat = x.reshape(-1)
-        out = np.empty_like(flat, dtype=np.result_type(x.dtype, 0.0))  # integers become floats
+        flat = x.reshape(-1).astype(np.result_type(x.dtype, 0.0), copy=False)  # integers become floats
+        out = np.empty_like(flat)
         for i in range(0, x.size, BLOCK):
             out[i : i + BLOCK] = normal_cdf(flat[i : i + BLOCK])
         return out.reshape(x.shape)
@@ -91,7 +91,7 @@ def gelu(x: Operand, approximate: str = "none") -> Tensor:
     """x Phi(x), element by element; x of any shape.
 
     Args:
-        x: any shape.
+        x: any shape; of integers the result is float64.
         approximate: "none" for the exact Phi, "tanh" for (1 + tanh u) / 2.
 
     Raises:

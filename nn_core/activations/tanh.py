@@ -42,7 +42,7 @@ def hardtanh(x: Operand, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
         max_val: the upper limit, above ``min_val``.
 
     Raises:
-        ValueError: min_val >= max_val; the message names both.
+        ValueError: min_val is not below max_val (a NaN never is); the message names both.
     """
     raise NotImplementedError("nn_core.activations.tanh: TODO 3 of 6, hardtanh")
 
@@ -63,7 +63,7 @@ class Hardtanh(Module):
         max_val: the upper limit, above ``min_val``.
 
     Raises:
-        ValueError: min_val >= max_val; the message names both.
+        ValueError: min_val is not below max_val (a NaN never is); the message names both.
     """
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0):

@@ -47,7 +47,7 @@ class CrossEntropy(Function):
         """Return -sum_c a_c log p_c, with log p from `utils.math_utils.log_softmax`.
 
         Where a coefficient is 0 its logarithm is not looked at: a logit of -inf, an impossible class, costs
-        nothing unless it is the target (0 * inf would be NaN).
+        nothing unless it is the target (0 * inf would be NaN). A NaN elsewhere is not hidden.
         """
         raise NotImplementedError("optimization.losses.cross_entropy: TODO 2 of 5, CrossEntropy.forward")
 
@@ -67,13 +67,13 @@ def target_distribution(
 
     Args:
         target: class indices (any integer dtype), of ``shape`` without its class axis; or probabilities (any
-            other dtype), of ``shape``.
+            other dtype: booleans are 0 and 1), of ``shape``.
         shape: of the logits: (C,), (N, C) or (N, C, *). The class axis is 1, or 0 if there is only one.
         ignore_index: positions with this index do not count; it may be a class or not. Indices only.
 
     Returns:
         q, of ``shape``: booleans, True at the target class of each position that counts, False everywhere
-            else; or the probabilities themselves.
+            else; or the probabilities themselves, in their dtype.
         counted, booleans, of ``shape`` with 1 for the number of classes: False at ignored positions. All True
             for probabilities.
 
@@ -97,8 +97,8 @@ def cross_entropy(
 
     Args:
         logits: (C,), (N, C) or (N, C, *): unnormalised log-probabilities.
-        target: class indices (integers) of shape (), (N,) or (N, *); or probabilities (floating point) of the
-            shape of the logits. Constant: no gradient flows into it.
+        target: class indices (integers) of shape (), (N,) or (N, *); or probabilities (any other dtype) of
+            the shape of the logits. Constant: no gradient flows into it.
         weight: w, (C,), a factor for each class; default 1. Constant.
         ignore_index: positions with this index cost nothing and do not count, smoothing included.
         reduction: "none"; "sum"; or "mean": for indices the sum over the total weight of the target classes
@@ -111,8 +111,9 @@ def cross_entropy(
 
     Raises:
         ValueError: as `target_distribution`; a weight that is not (C,) (the message names its shape and C); a
-            smoothing outside [0, 1] (it names it); an unknown reduction (as `reduce`); or the mean where no
-            target counts, or all that count have weight 0.
+            smoothing outside [0, 1] or NaN (it names it); an unknown reduction (as `reduce`); or the mean of
+            nothing: for indices where no target counts or all that count have weight 0, for probabilities
+            where N or * is 0. A class of weight 0 beside others that count is no error.
     """
     raise NotImplementedError("optimization.losses.cross_entropy: TODO 4 of 5, cross_entropy")
 
@@ -137,7 +138,7 @@ def binary_cross_entropy_with_logits(
             recall. Constant.
 
     Returns:
-        A scalar, or (*) for "none". float32 logits give a float32 loss.
+        A scalar, or (*) for "none". float32 logits give a float32 loss, whatever the dtypes of the others.
 
     Raises:
         ValueError: logits and target differ in shape, or a factor does not broadcast to that shape (the

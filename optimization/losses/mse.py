@@ -62,7 +62,8 @@ def mse_loss(prediction: Operand, target: Operand, reduction: str = "mean") -> T
         reduction: "mean", "sum" or "none".
 
     Returns:
-        A scalar, or (*) for "none". Differentiable with respect to both arguments.
+        A scalar, or (*) for "none". Differentiable with respect to both arguments. Of two float32 arguments
+        the loss is float32; of a float32 and a float64 one it is float64, as their difference.
 
     Raises:
         ValueError: as `difference` and `reduce`.
@@ -87,7 +88,8 @@ def huber_loss(prediction: Operand, target: Operand, reduction: str = "mean", de
         prediction: (*).
         target: (*).
         reduction: "mean", "sum" or "none".
-        delta: where the squared part ends, in units of the target, > 0.
+        delta: where the squared part ends, in units of the target, > 0; infinite, there is no other part. Its
+            dtype does not count.
 
     Returns:
         As `mse_loss`.

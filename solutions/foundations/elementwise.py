@@ -192,7 +192,7 @@ def where(condition: Array, a: Operand, b: Operand) -> Tensor:
 
 
 def clip(x: Operand, low: float | None = None, high: float | None = None) -> Tensor:
-    """x limited to [low, high], numbers; None leaves that side open.
+    """x limited to [low, high], numbers; None leaves that side open. The dtype of the limits does not count.
 
     Raises:
         ValueError: both limits are None, or low > high; the message names both.
@@ -201,7 +201,12 @@ def clip(x: Operand, low: float | None = None, high: float | None = None) -> Ten
         raise ValueError("clip needs low, high or both, got None and None")
     if low is not None and high is not None and low > high:
         raise ValueError(f"clip needs low <= high, got low={low} and high={high}")
-    return Clip.apply(x, low=low, high=high)
+    return Clip.apply(x, low=_number(low), high=_number(high))
+
+
+def _number(limit: float | None) -> float | None:
+    """A NumPy number as Python's: an np.float64 would make float64 of a float32 array."""
+    return limit.item() if isinstance(limit, np.generic) else limit
 
 
 def _share(first: Array, tie: Array, dtype: np.dtype) -> Array:

@@ -135,6 +135,37 @@ def test_infinities_and_nan_are_expected_where_they_are_expected():
     assert "y is wrong" in message(expect.close, -special, special, "y")
 
 
+@pytest.mark.parametrize(
+    ("actual", "expected", "says"),
+    [
+        ([-1.0, 2.0], [np.nan, 2.0], "1 of 2 values is -1 where NaN is expected"),
+        ([-0.0, 2.0], [np.inf, 2.0], "1 of 2 values is -0 where inf is expected"),
+        ([1.0, 2.0, 3.0], [-np.inf, -np.inf, 3.0], "2 of 3 values are finite where -inf is expected"),
+        ([0.0, 0.0], [np.nan, 2.0], "yours is all zeros"),
+        (-1.0, np.nan, "1 of 1 values is -1 where NaN is expected"),
+    ],
+)
+def test_a_finite_value_is_not_nearly_infinite(actual, expected, says):
+    actual, expected = np.array(actual), np.array(expected)
+    for check in (expect.close, expect.equal):
+        text = message(check, actual, expected, "y")
+        assert says in text
+        assert "nearly" not in text
+
+
+def test_nan_where_it_is_expected_is_no_difference():
+    text = message(expect.equal, np.array([np.nan, 2.0]), np.array([np.nan, 3.0]), "y")
+    assert "1 of 2 values differ, first at [1]" in text
+
+
+def test_booleans_are_shown_as_such():
+    text = message(expect.equal, np.array([True, True]), np.array([True, False]), "mask")
+    assert "first at [1]: True, expected False" in text
+    assert message(expect.equal, np.bool_(True), False, "flag").endswith(
+        "yours bool True   expected bool False"
+    )
+
+
 def test_small_values_beside_large_ones_are_checked_only_if_asked():
     pair, off = np.array([1.0, 1e-30]), np.array([1.0, 2e-30])
     expect.close(off, pair, "y")
@@ -172,11 +203,23 @@ def test_raises_wants_the_class_and_the_values():
             if error:
                 raise error
 
-    assert "nothing was raised" in message(run, None)
+    assert message(run, None).endswith("nothing was raised\n  by if error: raise error")
     assert "yours raised TypeError: no" in message(run, TypeError("no"))
     assert "should name 7" in message(run, ValueError("eight"), "7")
     with pytest.raises(NotImplementedError):
         run(NotImplementedError("TODO"))
+
+
+def test_raises_shows_the_call_that_should_have_raised():
+    def run():
+        with expect.raises(ValueError, "(2, 3)"):
+            np.add(
+                E,
+                [[1], [2]],
+            )
+        np.add(E, 2)
+
+    assert message(run).endswith(" naming (2, 3), but nothing was raised\n  by np.add(E, [[1], [2]])")
 
 
 @pytest.mark.parametrize(

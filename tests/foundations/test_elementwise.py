@@ -146,6 +146,16 @@ def test_float32_stays_float32_with_tensors_and_numbers(name):
         expect.tensor(g, 1.0 * (y.data == x.data), f"gradient of {name} in float32", dtype=np.float32)
 
 
+def test_the_limits_of_clip_do_not_widen_float32():
+    x = Tensor(np.float32(X), requires_grad=True)
+    for low, high in ((np.float64(-1), np.float64(2)), (np.float64(-1), None), (None, np.float64(2))):
+        what = f"clip of float32 to [{low}, {high}], limits in float64"
+        y = elementwise.clip(x, low, high)
+        expect.tensor(y, np.clip(X, low, high), what, dtype=np.float32)
+        (g,) = grad(y, [x], np.ones(X.shape, np.float32))
+        expect.tensor(g, 1.0 * (y.data == x.data), f"gradient of {what}", dtype=np.float32)
+
+
 # Kinks and edges.
 
 

@@ -73,7 +73,8 @@ def mse_loss(prediction: Operand, target: Operand, reduction: str = "mean") -> T
         reduction: "mean", "sum" or "none".
 
     Returns:
-        A scalar, or (*) for "none". Differentiable with respect to both arguments.
+        A scalar, or (*) for "none". Differentiable with respect to both arguments. Of two float32 arguments
+        the loss is float32; of a float32 and a float64 one it is float64, as their difference.
 
     Raises:
         ValueError: as `difference` and `reduce`.
@@ -99,7 +100,8 @@ def huber_loss(prediction: Operand, target: Operand, reduction: str = "mean", de
         prediction: (*).
         target: (*).
         reduction: "mean", "sum" or "none".
-        delta: where the squared part ends, in units of the target, > 0.
+        delta: where the squared part ends, in units of the target, > 0; infinite, there is no other part. Its
+            dtype does not count.
 
     Returns:
         As `mse_loss`.
@@ -110,7 +112,7 @@ def huber_loss(prediction: Operand, target: Operand, reduction: str = "mean", de
     if not delta > 0:
         raise ValueError(f"delta must be positive, got {delta}")
     d = difference(prediction, target)
-    c = clip(d, -float(delta), float(delta))  # an np.float64 would make float64 of float32
+    c = clip(d, -delta, delta)
     return reduce(c * (d - c * 0.5), reduction)
 
 

@@ -57,6 +57,12 @@ def test_the_normal_cdf_at_its_ends_and_in_the_middle():
     expect.close(normal_cdf(x), np.array([0.0, 0.0, 0.5, 0.5, 1.0, 1.0]), f"normal_cdf of {x}", atol=1e-15)
 
 
+@pytest.mark.parametrize("shape", [(), (2, 4), (2, 1, 2, 2)], ids=str)
+def test_the_normal_cdf_of_any_shape(shape):
+    x = np.full((), -1.25) if shape == () else X.reshape(shape)
+    expect.close(normal_cdf(x), each(cdf, x), f"normal_cdf of an array {shape}", rtol=1e-13, atol=0.0)
+
+
 @pytest.mark.parametrize(("form", "definition"), FORMS)
 def test_matches_the_definition(form, definition):
     with expect.unchanged(X):
@@ -105,11 +111,20 @@ def test_the_two_forms_differ_by_at_most_5e_4():
 
 @pytest.mark.parametrize(("form", "definition"), FORMS)
 def test_large_numbers_pass_or_vanish(form, definition):
-    x = Tensor([-60.0, 60.0], requires_grad=True)
-    y = gelu(x, form)
-    expect.tensor(y, np.array([0.0, 60.0]), f"gelu(x, '{form}') of -60 and 60", atol=1e-12)
-    y.backward(np.ones(2))
-    expect.close(x.grad, np.array([0.0, 1.0]), f"the slope of gelu(x, '{form}') at -60 and 60", atol=1e-12)
+    x = Tensor([-1e30, -60.0, 60.0, 1e30], requires_grad=True)
+    with expect.unchanged(x):
+        y = gelu(x, form)
+        y.backward(np.ones(4))
+    at = "-1e30, -60, 60 and 1e30"
+    expect.tensor(y, np.array([0.0, 0.0, 60.0, 1e30]), f"gelu(x, '{form}') of {at}", rtol=1e-12, atol=1e-12)
+    slope = np.array([0.0, 0.0, 1.0, 1.0])
+    expect.close(x.grad, slope, f"the slope of gelu(x, '{form}') at {at}", atol=1e-12)
+
+
+@pytest.mark.parametrize(("form", "definition"), FORMS)
+def test_integers_become_floats(form, definition):
+    x = np.array([-2, 0, 3])
+    expect.tensor(gelu(Tensor(x), form), each(definition, x), "gelu of the integers -2, 0 and 3")
 
 
 @pytest.mark.parametrize(("form", "definition"), FORMS)
@@ -133,3 +148,4 @@ def test_another_form_is_refused():
 def test_the_layer_applies_its_form(form, definition):
     expect.tensor(GELU(form)(Tensor(X)), each(definition, X), f"GELU('{form}')(x)")
     expect.tensor(GELU()(Tensor(X)), each(exact, X), "GELU()(x)")
+    gradcheck(GELU(form), X, order=1)

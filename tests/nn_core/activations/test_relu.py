@@ -94,6 +94,18 @@ def test_at_zero_the_gradient_is_the_one_from_the_left(function, slope, name):
     expect.close(x.grad, expected, f"gradient of {name} at 0, -0 and 1e-30", atol=1e-15)
 
 
+@pytest.mark.parametrize(("function", "definition", "name"), FAMILY)
+def test_every_use_keeps_its_own_mask(function, definition, name):
+    x, z = Tensor([-1.0, 2.0], requires_grad=True), Tensor([3.0, -0.5], requires_grad=True)
+    alone = [grad(function(t), [t], np.ones(2))[0].data for t in (x, z)]
+    first, second = function(x), function(z)
+    expect.tensor(second, each(definition, z.data), f"{name} of 3 and -0.5")
+    first.backward(np.ones(2))
+    second.backward(np.ones(2))
+    expect.close(x.grad, alone[0], f"gradient of the first of two uses of {name}, at -1 and 2")
+    expect.close(z.grad, alone[1], f"gradient of the second of two uses of {name}, at 3 and -0.5")
+
+
 def test_large_numbers_do_no_harm():
     x = Tensor([-800.0, 800.0], requires_grad=True)
     for function, low in ((relu, 0.0), (leaky_relu, -8.0), (elu, -1.0), (silu, 0.0)):
@@ -191,6 +203,7 @@ def test_slopes_that_do_not_fit_the_channels_are_refused():
 )
 def test_the_layers_apply_the_functions(make, definition, name):
     expect.tensor(make()(Tensor(X)), each(definition, X), f"{name}(x)")
+    gradcheck(make(), X, order=1, of=name)
 
 
 def test_prelu_learns_its_slopes():

@@ -89,6 +89,21 @@ def test_float32_stays_float32(function, definition):
     expect.tensor(g, want.data, f"gradient of {name} in float32", dtype=np.float32, rtol=1e-5)
 
 
-def test_the_layers_apply_the_functions():
-    expect.tensor(Sigmoid()(Tensor(X)), each(sigmoid_of, X), "Sigmoid()(x)")
-    expect.tensor(LogSigmoid()(Tensor(X)), each(log_sigmoid_of, X), "LogSigmoid()(x)")
+LAYERS = [
+    pytest.param(Sigmoid, sigmoid_of, id="Sigmoid"),
+    pytest.param(LogSigmoid, log_sigmoid_of, id="LogSigmoid"),
+]
+
+
+@pytest.mark.parametrize(("layer", "definition"), LAYERS)
+def test_the_layers_apply_the_functions(layer, definition):
+    expect.tensor(layer()(Tensor(X)), each(definition, X), f"{layer.__name__}()(x)")
+    gradcheck(layer(), X, of=f"{layer.__name__}()")
+    far = [-800.0, 50.0]
+    expect.tensor(
+        layer()(Tensor(far)),
+        each(definition, far),
+        f"{layer.__name__}() of -800 and 50",
+        rtol=1e-12,
+        atol=0.0,
+    )

@@ -168,3 +168,5 @@ def test_the_layers_apply_the_functions_along_their_axis():
     expect.tensor(Softmax(axis=0)(Tensor(X)), along(row_softmax, X, 0), "Softmax(axis=0)(x)")
     expect.tensor(LogSoftmax()(Tensor(X)), along(row_log_softmax, X, -1), "LogSoftmax()(x)")
     expect.tensor(LogSoftmax(axis=0)(Tensor(X)), along(row_log_softmax, X, 0), "LogSoftmax(axis=0)(x)")
+    for layer in (Softmax(axis=0), LogSoftmax(axis=0)):
+        gradcheck(layer, X, order=1, of=f"{type(layer).__name__}(axis=0)")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curriculum.testing import engine, expect, gradcheck, strategies
+from curriculum.testing import duck, engine, expect, gradcheck, strategies
 from foundations.autograd import grad
 from foundations.computational_graph import Tensor
 from optimization.losses.cross_entropy import (
@@ -29,6 +29,7 @@ INDEX_CASES = {  # name: (shape of the logits, labels)
     "(C,)": ((3,), np.array(1)),
     "(N, C)": ((4, 3), LABELS),
     "(N, C, T)": ((2, 3, 4), np.array([[0, 1, 2, 0], [2, 2, 1, 0]])),
+    "(N, C, C)": ((2, 3, 3), np.array([[0, 1, 1], [2, 2, 0]])),  # as many places as classes
     "(N, C, H, W)": ((1, 3, 2, 2), np.array([[[0, 2], [1, 1]]])),
 }
 OPTIONS = {
@@ -104,6 +105,16 @@ def test_probabilities_are_taken_as_they_are():
     expect.close(q, Q, "q of probabilities (4, 3)")
     expect.equal(counted, np.ones((4, 1), bool), "counted, for probabilities (4, 3)")
     expect.equal(target_distribution(Q[0], (3,))[1], np.ones(1, bool), "counted, for probabilities (3,)")
+    single, _ = target_distribution(np.float32(Q), (4, 3))
+    expect.close(single, np.float32(Q), "q of float32 probabilities", dtype=np.float32)
+
+
+def test_booleans_are_probabilities():
+    one_hot = np.eye(3, dtype=bool)[LABELS]
+    q, counted = target_distribution(one_hot, (4, 3))
+    expect.equal(q, one_hot, "q of booleans (4, 3)")
+    expect.equal(counted, np.ones((4, 1), bool), "counted, for booleans (4, 3)")
+    expect.tensor(cross_entropy(LOGITS, one_hot), slowly(LOGITS, LABELS), "loss of a one-hot boolean target")
 
 
 # The operation.
@@ -154,6 +165,20 @@ def test_an_impossible_class_costs_nothing_unless_it_is_the_target():
     )
     (got,) = grad(losses, [x], np.ones(2))
     expect.tensor(got, [[0.0, 0.0, 0.0], [0.5, -1.0, 0.5]], "their gradient", atol=1e-15)
+
+
+def test_logits_that_are_not_numbers_are_not_hidden():
+    x = Tensor(np.array([[np.nan, 0.0, 0.0], [0.0, 0.0, 0.0]]))
+    losses = CrossEntropy.apply(x, coefficients=np.array([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0]]), axis=1)
+    expect.tensor(losses, [np.nan, math.log(3)], "losses of logits [nan, 0, 0] and [0, 0, 0]")
+
+
+def test_arrays_of_another_library_flow_through_the_operation():
+    x, a, axis = ROWS["(2, 3, 2)"]
+    got = duck.flows(
+        lambda x: CrossEntropy.apply(x, coefficients=a, axis=axis), x, engine=engine.grad, what="CrossEntropy"
+    )
+    expect.close(got, weighed(x, a, axis), "losses of foreign logits (2, 3, 2)")
 
 
 # Cross-entropy by its definition.
@@ -273,13 +298,21 @@ def test_the_weighted_mean_divides_by_the_weights_of_the_targets():
     )
 
 
+def test_a_class_that_weighs_nothing_leaves_the_others():
+    weight = np.array([0.0, 2.0, 3.0])
+    for reduction in ("mean", "sum", "none"):
+        got = cross_entropy(LOGITS, LABELS, weight, reduction=reduction)
+        want = slowly(LOGITS, LABELS, weight, reduction=reduction)
+        expect.tensor(got, want, f"cross_entropy with weights [0, 2, 3], '{reduction}'")
+
+
 # Large numbers, small types.
 
 
 def test_confident_mistakes_cost_their_logit():
-    x = Tensor(np.array([[1000.0, 0.0], [0.0, -2000.0]]), requires_grad=True)
+    x = Tensor(np.array([[1e5, 0.0], [0.0, -2e5]]), requires_grad=True)
     y = cross_entropy(x, [1, 1], reduction="none")
-    expect.tensor(y, [1000.0, 2000.0], "losses of logits [1000, 0] and [0, -2000], both of class 1")
+    expect.tensor(y, [1e5, 2e5], "losses of logits [1e5, 0] and [0, -2e5], both of class 1")
     expect.tensor(grad(y, [x], np.ones(2))[0], [[1.0, -1.0], [1.0, -1.0]], "their gradient")
 
 
@@ -319,7 +352,8 @@ def test_the_module_passes_its_settings_on():
 def test_targets_that_do_not_fit_are_refused():
     for shape, target in (
         ((4, 3), np.zeros((4, 1), int)), ((4, 3), np.zeros(3, int)), ((2, 3, 4), np.zeros((2, 3), int)),
-        ((4, 3), np.zeros(4)), ((3,), np.zeros(1, int)),
+        ((4, 3), np.zeros(4)), ((3,), np.zeros(1, int)), ((4, 3), np.zeros((3, 4))),
+        ((4, 3), np.zeros(4, bool)),
     ):  # fmt: skip
         for f in (lambda s, t: target_distribution(t, s), lambda s, t: cross_entropy(np.zeros(s), t)):
             with expect.raises(ValueError, str(shape), str(target.shape)):
@@ -343,7 +377,7 @@ def test_an_index_that_is_no_class_is_named(wrong):
 
 
 def test_wrong_options_are_refused():
-    for eps in (-0.1, 1.5):
+    for eps in (-0.1, 1.5, math.nan):
         with expect.raises(ValueError, str(eps)):
             cross_entropy(LOGITS, LABELS, label_smoothing=eps)
     for weight in (np.ones(2), np.ones(1), np.ones((1, 3))):
@@ -365,6 +399,8 @@ def test_the_mean_of_nothing_is_refused():
     with expect.raises(ValueError):
         cross_entropy(np.zeros((0, 3)), np.zeros((0, 3)))
     expect.tensor(cross_entropy(LOGITS, ignored, reduction="sum"), 0.0, "the sum over ignored targets")
+    each = cross_entropy(LOGITS, ignored, reduction="none")
+    expect.tensor(each, np.zeros(4), "the losses of ignored targets")
 
 
 # Yes or no.
@@ -438,13 +474,36 @@ def test_binary_cross_entropy_is_right_in_both_tails():
     expect.tensor(got, [0.0, 1.0, 0.0, -1.0, -small, small], "their gradient", atol=1e-300)
 
 
-def test_binary_float32_stays_float32():
+@pytest.mark.parametrize("target", [YES, Tensor(YES)], ids=["array", "Tensor"])
+def test_binary_float32_stays_float32(target):
     x = Tensor(LOGITS.astype(np.float32), requires_grad=True)
-    y = binary_cross_entropy_with_logits(x, YES, np.float64(2.0), "sum", WEIGHT)
-    want = slowly_binary(LOGITS, YES, 2.0, WEIGHT).sum()
-    expect.tensor(y, want, "binary cross-entropy of float32 logits", rtol=1e-5, dtype=np.float32)
-    (g,) = engine.grad(y, [x])  # the kit's engine does not cast
-    expect.equal(str(g.dtype), "float32", "the dtype of its gradient")
+    for weight in (np.float64(2.0), WEIGHT):
+        y = binary_cross_entropy_with_logits(x, target, weight, "sum", WEIGHT)
+        want = slowly_binary(LOGITS, YES, weight, WEIGHT).sum()
+        what = f"binary cross-entropy of float32 logits, {type(weight).__name__} weight"
+        expect.tensor(y, want, what, rtol=1e-5, dtype=np.float32)
+        (g,) = engine.grad(y, [x])  # the kit's engine does not cast
+        expect.equal(str(g.dtype), "float32", "the dtype of its gradient")
+
+
+def test_the_target_is_a_constant():
+    for loss, target, want in (
+        (cross_entropy, Q, slowly(LOGITS, Q)),
+        (binary_cross_entropy_with_logits, YES, slowly_binary(LOGITS, YES).mean()),
+    ):
+        y = loss(LOGITS, Tensor(target, requires_grad=True))
+        expect.tensor(y, want, f"{loss.__name__} of a Tensor target")
+        expect.equal(y.requires_grad, False, f"requires_grad of {loss.__name__}, logits constant")
+
+
+def test_arrays_of_another_library_flow_through_the_losses():
+    for loss, target, want in (
+        (cross_entropy, LABELS, slowly(LOGITS, LABELS)),
+        (cross_entropy, Q, slowly(LOGITS, Q)),
+        (binary_cross_entropy_with_logits, YES, slowly_binary(LOGITS, YES).mean()),
+    ):
+        got = duck.flows(lambda x, f=loss, t=target: f(x, t), LOGITS, engine=engine.grad, what=loss.__name__)
+        expect.close(got, want, f"{loss.__name__} of foreign logits")
 
 
 def test_the_binary_module_passes_its_settings_on():

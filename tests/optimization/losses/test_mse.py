@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curriculum.testing import engine, expect, gradcheck, strategies
+from curriculum.testing import duck, engine, expect, gradcheck, strategies
 from foundations.autograd import grad
 from foundations.computational_graph import Tensor
 from optimization.losses.mse import (
@@ -98,6 +98,8 @@ def test_huber_with_a_large_delta_is_half_the_squared_error_and_with_a_small_one
     d = PREDICTION - TARGET
     wide, narrow = (huber_loss(PREDICTION, TARGET, "none", delta) for delta in (100.0, 1e-9))
     expect.tensor(wide, d * d / 2, "huber_loss with delta=100")
+    endless = huber_loss(PREDICTION, TARGET, "none", math.inf)
+    expect.tensor(endless, d * d / 2, "huber_loss with delta=inf")
     expect.tensor(narrow * 1e9, np.abs(d), "huber_loss with delta=1e-9, divided by delta", rtol=1e-8)
 
 
@@ -150,17 +152,24 @@ def test_sum_and_mean_agree_with_the_losses_for_every_shape(x, name):
 
 
 @loss_names
-def test_float32_stays_float32(name):
+@reductions
+def test_float32_stays_float32(name, reduction):
     loss, definition, slope = LOSSES[name]
     prediction, target = Tensor(PREDICTION.astype(np.float32), requires_grad=True), TARGET.astype(np.float32)
     options = {"delta": np.float64(1.0)} if name == "huber_loss" else {}
-    y = loss(prediction, target, "sum", **options)
-    want = slowly(definition, PREDICTION, TARGET).sum()
-    expect.tensor(y, want, f"{name} in float32", rtol=1e-5, dtype=np.float32)
-    (got,) = engine.grad(y, [prediction])  # the kit's engine does not cast
-    expect.tensor(
-        got, slowly(slope, PREDICTION, TARGET), f"the gradient of {name}", rtol=1e-5, dtype=np.float32
-    )
+    y = loss(prediction, target, reduction, **options)
+    want = REDUCED[reduction](slowly(definition, PREDICTION, TARGET))
+    expect.tensor(y, want, f"{name} in float32, '{reduction}'", rtol=1e-5, dtype=np.float32)
+    (got,) = engine.grad(y, [prediction], np.ones(y.shape, np.float32))  # the kit's engine does not cast
+    slopes = slowly(slope, PREDICTION, TARGET) / (6 if reduction == "mean" else 1)
+    expect.tensor(got, slopes, f"the gradient of {name}, '{reduction}'", rtol=1e-5, dtype=np.float32)
+
+
+@loss_names
+def test_arrays_of_another_library_flow_through(name):
+    loss, definition, _ = LOSSES[name]
+    got = duck.flows(loss, PREDICTION, TARGET, engine=engine.grad, what=name)
+    expect.close(got, slowly(definition, PREDICTION, TARGET).mean(), f"{name} of foreign arrays")
 
 
 @pytest.mark.parametrize("kind", [MSELoss, L1Loss, HuberLoss], ids=lambda kind: kind.__name__)
