@@ -61,8 +61,10 @@ def module_after(course: Course, progress: Progress, results: Sequence[Result]) 
 
 
 def _phase_of(course: Course, results: Sequence[Result]) -> Phase | None:
-    phases = {course.module(r.module).phase for r in results}
-    return course.phase(phases.pop()) if len(phases) == 1 else None
+    """The phase that was graded: one that has all of these modules, those it grades again among them."""
+    modules = [course.module(r.module) for r in results]
+    last = course.phase(max(m.phase for m in modules)) if modules else None
+    return last if last and all(m.phase == last.number or m.path in last.again for m in modules) else None
 
 
 def first_blank(file: Path, module: Module) -> tuple[int, str, int]:

@@ -83,6 +83,7 @@ class Phase:
     milestones: tuple[Milestone, ...]
     reading: tuple[Reading, ...]
     modules: tuple[Module, ...] = field(default=(), repr=False)
+    again: tuple[str, ...] = ()  # paths of modules of earlier phases that are graded with this one
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,8 @@ def _read_phase(file: Path) -> Phase:
         modules = tuple(_read_module(m, head["number"], file) for m in entry.get("module", ()))
         milestones = tuple(Milestone(**m) for m in head.pop("milestones"))
         reading = tuple(Reading(**r) for r in head.pop("reading"))
-        return Phase(**head, milestones=milestones, reading=reading, modules=modules)
+        again = tuple(head.pop("again", ()))
+        return Phase(**head, milestones=milestones, reading=reading, modules=modules, again=again)
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise CourseError(f"{file.name}: {error}") from error
 
@@ -240,6 +242,10 @@ def _problems(course: Course) -> Iterator[str]:
             yield f"{m.path}: has {len(m.hints)} hints, expected 4 (nudge, idea, formula, pseudocode)"
         if not m.planned and not m.blanks:
             yield f"{m.path}: has no blanks"
+    for phase in course.phases:
+        for path in phase.again:
+            if path not in known or known[path].planned or known[path].phase >= phase.number:
+                yield f"phase {phase.number} grades '{path}' again, which no earlier phase has built"
     yield from _cycles(known)
 
 

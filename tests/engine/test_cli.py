@@ -22,6 +22,28 @@ from tests.engine.minicourse import MiniCourse
 ENGINE = Path(cli.__file__).parent
 
 
+TWO = """[phase]
+number = 2
+title = "Two"
+weeks = "2"
+hours = "1"
+summary = "s"
+critical = true
+again = ["{again}"]
+milestones = []
+reading = []
+
+[[module]]
+path = "utils/later"
+title = "Later"
+summary = "s"
+difficulty = "easy"
+week = 2
+minutes = 5
+planned = true
+"""
+
+
 @pytest.fixture
 def here(mini: MiniCourse, monkeypatch: pytest.MonkeyPatch) -> Iterator[MiniCourse]:
     """The miniature course, as the one that `main` loads."""
@@ -184,6 +206,31 @@ def test_the_solutions_are_graded_for_instructors(here: MiniCourse, capsys: pyte
     assert "2 of 2 modules passed" in capsys.readouterr().out
     assert main(["next"]) == PASSED
     assert "Begin with utils/scale" in capsys.readouterr().out, "the solutions are nobody's progress"
+
+
+def test_a_phase_can_grade_a_module_of_an_earlier_one_again(
+    here: MiniCourse, capsys: pytest.CaptureFixture[str]
+):
+    here.write("curriculum/phases/02_two.toml", TWO.format(again="utils/scale"))
+    manifest.load.cache_clear()
+    assert main(["check", "2", "IMPL=solutions"]) == PASSED
+    said = capsys.readouterr().out
+    assert "utils/scale" in said
+    assert "2 of 2" in said
+    here.write("utils/scale.py", "def double(x):\n    return 3.0 * x\n\n\ndef halve(x):\n    return x / 2\n")
+    assert main(["check", "2"]) == FAILED
+    assert "double of [1, 2, 4] is wrong" in capsys.readouterr().out
+    here.solve("utils/scale")
+    assert main(["check", "2"]) == PASSED
+    assert "every module of phase 2" not in capsys.readouterr().out, "phase 1 is what was graded"
+
+
+def test_a_phase_grades_again_only_what_an_earlier_one_has_built(here: MiniCourse):
+    for wrong in ("utils/gone", "utils/later"):
+        here.write("curriculum/phases/02_two.toml", TWO.format(again=wrong))
+        manifest.load.cache_clear()
+        with pytest.raises(manifest.CourseError, match=f"phase 2 grades '{wrong}' again"):
+            manifest.load(here.root)
 
 
 def test_blame_names_the_prerequisite_at_fault(here: MiniCourse, capsys: pytest.CaptureFixture[str]):

@@ -15,7 +15,7 @@ ORDER = ("utils", "foundations", "nn_core", "optimization")  # each may use what
 LEAVES = {"architectures", "sequence", "generative", "rl", "advanced", "dynamics"}  # may use all of these
 ALLOWED = {package: set(ORDER[: i + 1]) for i, package in enumerate(ORDER)}
 ALLOWED |= {package: {*ORDER, package} for package in LEAVES}
-ALLOWED["classical_ml"] = {"utils", "foundations", "classical_ml"}
+ALLOWED["classical_ml"] = {"utils", "optimization", "classical_ml"}  # of optimization, minimisers of arrays
 COURSE = manifest.load(ROOT)
 
 

@@ -133,6 +133,24 @@ def test_decoupled_decay_differs_from_l2():
     expect.close(decoupled.data, np.array([0.85, 0.85]), "weights after a step of AdamW", rtol=1e-4)
 
 
+def test_decay_costs_a_weak_feature_its_weight_unless_it_is_decoupled():
+    """Slopes s (w - 1) of size 1 and 0.001, decay 0.1: L2 ends at s / (s + 0.1), AdamW near 1 for both.
+
+    Where the step is as long as lr whatever the slope, so is the pull back to 1; decoupled decay is weaker
+    by 0.1. Inside the gradient, decay is a hundred times as strong as the slope 0.001.
+    """
+    slope, ends = np.array([1.0, 1e-3]), {}
+    for kind in (Adam, AdamW):
+        p = Tensor(np.zeros(2), requires_grad=True)
+        optimizer = kind([p], lr=0.02, betas=(0.5, 0.9), eps=1e-12, weight_decay=0.1)
+        for _ in range(600):
+            p.grad = slope * (p.data - 1)
+            optimizer.step()
+        ends[kind] = p.data
+    expect.close(ends[Adam], slope / (slope + 0.1), "weights after 600 steps of Adam with L2 decay", rtol=0.05)
+    expect.close(ends[AdamW], np.ones(2), "weights after 600 steps of AdamW", rtol=0.05)
+
+
 def test_adamw_decays_where_the_gradient_is_zero():
     _, p = train(AdamW, np.array([2.0]), [np.zeros(1)] * 2, lr=0.1, weight_decay=0.5)
     expect.close(p.data, np.array([2.0 * 0.95**2]), "weight after two steps of AdamW without a gradient")
