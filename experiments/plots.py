@@ -8,13 +8,14 @@ Source: Okabe & Ito 2008, "Color Universal Design"; Wong 2011, "Color blindness"
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 
 BLUE, VERMILION, GREEN, PURPLE, ORANGE = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"
@@ -69,6 +70,29 @@ def level(axes: Axes, y: float, label: str) -> None:
     axes.annotate(
         label, (0.0, y), xycoords=("axes fraction", "data"), xytext=(4, 3), textcoords="offset points"
     )
+
+
+def caption(drawn: Figure, text: str) -> None:
+    """Below everything: what may, and may not, be concluded from the figure."""
+    lines = textwrap.fill(text, int(14.0 * drawn.get_figwidth()))  # letters that fit at this size
+    drawn.supxlabel(lines, x=0.01, ha="left", fontsize=8, color="0.25", linespacing=1.4)
+
+
+def contours(axes: Axes, x: np.ndarray, y: np.ndarray, values: np.ndarray, levels: np.ndarray) -> None:
+    """Level lines over shades of grey, dark is high; ``values`` (len(y), len(x)), ``levels`` on a log scale.
+
+    Args:
+        axes: where to draw.
+        x: the horizontal coordinate of each column.
+        y: the vertical coordinate of each row.
+        values: positive.
+        levels: increasing.
+    """
+    shown = np.clip(values, levels[0], levels[-1])
+    axes.contourf(x, y, shown, levels=levels, norm=LogNorm(levels[0], levels[-1]), cmap="Greys", alpha=0.5)
+    lines = axes.contour(x, y, shown, levels=levels[1:-1:2], colors="0.45", linewidths=0.6)
+    axes.clabel(lines, fmt="%.2g", fontsize=6)
+    axes.grid(False)
 
 
 def regions(

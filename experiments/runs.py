@@ -14,7 +14,7 @@ import argparse
 import json
 import platform
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +30,7 @@ from curriculum import milestone, report
 
 Trained = TypeVar("Trained")
 Options = TypeVar("Options")
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Run:
         self.seconds = 0.0
         self._last: Metrics | None = None
         self._started = time.perf_counter()
-        self._write_json("config.json", {"name": name, **asdict(config)})  # type: ignore[call-overload]
+        self.save_json("config.json", {"name": name, **asdict(config)})  # type: ignore[call-overload]
 
     def __enter__(self) -> Run:
         return self
@@ -102,7 +103,7 @@ class Run:
         stopped = (
             "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"
         )
-        self._write_json("verdict.json", {"reached": False, "stopped": stopped, **self._facts()})
+        self.save_json("verdict.json", {"reached": False, "stopped": stopped, **self._facts()})
         if not isinstance(error, KeyboardInterrupt):
             return False
         self.exit_code = milestone.INTERRUPTED
@@ -136,6 +137,14 @@ class Run:
                 self._last = metrics
                 bar.show(metrics)
 
+    def track(self, work: Sequence[Item], what: str) -> Iterator[Item]:
+        """Go through ``work`` with a progress bar that says ``what`` is being done and how long it takes."""
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("left"))
+        shown = self.console.is_terminal
+        with Progress(*columns, console=self.console, transient=True, disable=not shown) as bar:
+            yield from bar.track(work, description=what)
+        self.seconds = time.perf_counter() - self._started
+
     def history(self) -> dict[str, np.ndarray]:
         """The columns of ``metrics.csv``, float64, NaN where a value was not measured."""
         table: np.ndarray = np.genfromtxt(
@@ -163,7 +172,7 @@ class Run:
         """
         self.exit_code = milestone.REACHED if reached else milestone.NOT_REACHED
         verdict = {"goal": goal, "reached": reached, "value": value, **facts}
-        self._write_json("verdict.json", {**verdict, **self._facts()})
+        self.save_json("verdict.json", {**verdict, **self._facts()})
         mark = report.mark(self.console, "passed" if reached else "failed")
         word = "reached" if reached else "not reached"
         self.console.print(Text.assemble(mark, f" {value}. Goal {word}: {goal}."), soft_wrap=True)
@@ -178,7 +187,8 @@ class Run:
         }
         return {"seconds": round(self.seconds, 2), "stack": milestone.stack(), **machine}
 
-    def _write_json(self, name: str, content: dict[str, object]) -> None:
+    def save_json(self, name: str, content: object) -> None:
+        """Write ``content`` as the file ``name``."""
         text = json.dumps(content, indent=2, ensure_ascii=False)
         (self.folder / name).write_text(text + "\n", "utf-8", newline="\n")
 

@@ -35,19 +35,32 @@ from numpy.typing import ArrayLike
 from classical_ml.estimator import Regressor
 
 
+def numerical_rank(s: np.ndarray, shape: tuple[int, ...], noise: float = 0.0) -> int:
+    """The number of singular values that rounding errors cannot explain.
+
+    Args:
+        s: (R,), largest first, R >= 1.
+        shape: (N, D), of the matrix that they belong to.
+        noise: the length of the rounding errors that the matrix came with.
+
+    Returns:
+        How many are above eps * max(N, D) * s[0] + noise, with the machine epsilon eps of the dtype of s.
+    """
+    raise NotImplementedError("classical_ml.regression.linear: TODO 1 of 8, numerical_rank")
+
+
 def solve_svd(X: np.ndarray, y: np.ndarray, noise: float = 0.0) -> tuple[np.ndarray, int, np.ndarray]:
     """The shortest of the w that minimise |X w - y|^2.
 
     Args:
         X: (N, D), any rank.
         y: (N, K).
-        noise: the length of rounding errors that X came with. Singular values up to
-            eps * max(N, D) * s_max + noise count as zero, with the machine epsilon eps of X's dtype.
+        noise: of X, as `numerical_rank` takes it. Singular values beyond the rank count as zero.
 
     Returns:
         w (D, K); the rank; and the min(N, D) singular values, largest first.
     """
-    raise NotImplementedError("classical_ml.regression.linear: TODO 1 of 7, solve_svd")
+    raise NotImplementedError("classical_ml.regression.linear: TODO 2 of 8, solve_svd")
 
 
 def solve_qr(X: np.ndarray, y: np.ndarray, noise: float = 0.0) -> np.ndarray:
@@ -66,19 +79,19 @@ def solve_qr(X: np.ndarray, y: np.ndarray, noise: float = 0.0) -> np.ndarray:
             largest plus ``noise``: there is no single minimum. The message names the shape of X and the
             solver that copes, "svd".
     """
-    raise NotImplementedError("classical_ml.regression.linear: TODO 2 of 7, solve_qr")
+    raise NotImplementedError("classical_ml.regression.linear: TODO 3 of 8, solve_qr")
 
 
 def convergence_rate(X: np.ndarray) -> float:
     """The factor 1 - 1 / kappa^2 by which a step of `gradient_descent` shrinks the error at least.
 
     Args:
-        X: (N, D), not all zero; singular values up to eps * max(N, D) times the largest count as zero.
+        X: (N, D), not all zero; singular values beyond the `numerical_rank` count as zero.
 
     Returns:
         In [0, 1): 0 if all the nonzero singular values are equal.
     """
-    raise NotImplementedError("classical_ml.regression.linear: TODO 3 of 7, convergence_rate")
+    raise NotImplementedError("classical_ml.regression.linear: TODO 4 of 8, convergence_rate")
 
 
 def gradient_descent(X: np.ndarray, y: np.ndarray, steps: int, start: np.ndarray | None = None) -> np.ndarray:
@@ -94,7 +107,7 @@ def gradient_descent(X: np.ndarray, y: np.ndarray, steps: int, start: np.ndarray
         w (D, K). L = s_max^2 / N is the largest curvature, so that no step overshoots; where X is all zero
         the gradient is too, and w = start.
     """
-    raise NotImplementedError("classical_ml.regression.linear: TODO 4 of 7, gradient_descent")
+    raise NotImplementedError("classical_ml.regression.linear: TODO 5 of 8, gradient_descent")
 
 
 class LinearRegression(Regressor):
@@ -124,7 +137,7 @@ class LinearRegression(Regressor):
             ValueError: as `Regressor.check_X_y`; and with "qr", as `solve_qr`.
             InvalidParameterError: ``fit_intercept`` is no bool, ``solver`` or ``max_iter`` is not as above.
         """
-        raise NotImplementedError("classical_ml.regression.linear: TODO 6 of 7, LinearRegression.fit")
+        raise NotImplementedError("classical_ml.regression.linear: TODO 7 of 8, LinearRegression.fit")
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """X w + b: (N,), or (N, K) if y had K columns.
@@ -132,7 +145,7 @@ class LinearRegression(Regressor):
         Raises:
             NotFittedError, ValueError: as `Estimator.check_new_X`.
         """
-        raise NotImplementedError("classical_ml.regression.linear: TODO 7 of 7, LinearRegression.predict")
+        raise NotImplementedError("classical_ml.regression.linear: TODO 8 of 8, LinearRegression.predict")
 
 
 def center(
@@ -143,7 +156,12 @@ def center(
     Returns:
         New arrays in the wider dtype of the two; the inputs are not modified.
     """
-    raise NotImplementedError("classical_ml.regression.linear: TODO 5 of 7, center")
+    raise NotImplementedError("classical_ml.regression.linear: TODO 6 of 8, center")
+
+
+def centring_noise(X: np.ndarray, X_mean: np.ndarray) -> float:
+    """The length of the rounding errors in X - X_mean: each entry of N rows is off by about eps * mean."""
+    return float(np.finfo(X.dtype).eps * np.sqrt(len(X)) * np.linalg.norm(X_mean))
 
 
 def shaped_like(y: np.ndarray, w: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray | float]:

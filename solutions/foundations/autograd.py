@@ -206,7 +206,8 @@ def backward(y: Tensor, grad_output: Gradient | None = None, *, retain_graph: bo
     found, owned = sweep([y], [_seed(y, grad_output)], create_graph=False, retain_graph=retain_graph)
     for leaf, g in cast(dict[Tensor, Array], found).items():  # nothing else was wanted
         if leaf.grad is None:
-            leaf.grad = (g if leaf in owned else np.copy(g)).astype(leaf.dtype, copy=False)
+            mine = leaf in owned and g.shape  # a rule may give a number in place of an array of shape ()
+            leaf.grad = (g if mine else np.copy(g)).astype(leaf.dtype, copy=False)
         else:
             leaf.grad += g
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from dataclasses import replace
 
@@ -56,10 +57,10 @@ def test_a_process_that_ends_is_an_error_and_not_a_time() -> None:
 
 
 def test_a_yardstick_is_looked_for_in_the_named_interpreter_and_here(monkeypatch) -> None:
-    monkeypatch.delenv("BENCH_TORCH_PYTHON", raising=False)
+    monkeypatch.delenv("BENCH_PYTHON", raising=False)
     assert measure.yardstick_python("numpy") == sys.executable
     assert measure.yardstick_python("no_such_module") is None
-    monkeypatch.setenv("BENCH_TORCH_PYTHON", "/no/such/python")
+    monkeypatch.setenv("BENCH_PYTHON", os.pathsep.join(("/no/such/python", "/nor/this")))
     assert measure.yardstick_python("numpy") == sys.executable
 
 

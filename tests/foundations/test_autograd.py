@@ -378,6 +378,27 @@ def test_grad_never_aliases(rng):
     expect.tensor(again, want, "gradient of x, asked for twice, after the first was changed in place")
 
 
+class Triple(Function):
+    """3 x, whose rule returns new arrays."""
+
+    fresh = True
+
+    def forward(self, x):
+        return np.multiply(x, 3.0, out=np.empty_like(x))
+
+    def backward(self, grad):
+        return (grad * 3.0,)  # NumPy makes a number of an array of shape ()
+
+
+def test_the_gradient_of_a_single_number_is_an_array():
+    x = leaf(np.array(2.0))
+    backward(Triple.apply(x))
+    expect.close(x.grad, np.array(3.0), "x.grad, of shape (), for y = 3 x")
+    held = x.grad
+    backward(Triple.apply(x))
+    expect.close(held, np.array(6.0), "the same array after a second pass, which adds to it")
+
+
 def test_a_second_pass_needs_retain_graph():
     x = leaf([1.0, 2.0])
     y = total(exp(x * x))

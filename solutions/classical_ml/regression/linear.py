@@ -35,20 +35,33 @@ from numpy.typing import ArrayLike
 from classical_ml.estimator import Regressor
 
 
+def numerical_rank(s: np.ndarray, shape: tuple[int, ...], noise: float = 0.0) -> int:
+    """The number of singular values that rounding errors cannot explain.
+
+    Args:
+        s: (R,), largest first, R >= 1.
+        shape: (N, D), of the matrix that they belong to.
+        noise: the length of the rounding errors that the matrix came with.
+
+    Returns:
+        How many are above eps * max(N, D) * s[0] + noise, with the machine epsilon eps of the dtype of s.
+    """
+    return int(np.count_nonzero(s > np.finfo(s.dtype).eps * max(shape) * s[0] + noise))
+
+
 def solve_svd(X: np.ndarray, y: np.ndarray, noise: float = 0.0) -> tuple[np.ndarray, int, np.ndarray]:
     """The shortest of the w that minimise |X w - y|^2.
 
     Args:
         X: (N, D), any rank.
         y: (N, K).
-        noise: the length of rounding errors that X came with. Singular values up to
-            eps * max(N, D) * s_max + noise count as zero, with the machine epsilon eps of X's dtype.
+        noise: of X, as `numerical_rank` takes it. Singular values beyond the rank count as zero.
 
     Returns:
         w (D, K); the rank; and the min(N, D) singular values, largest first.
     """
     U, s, Vt = np.linalg.svd(X, full_matrices=False)  # (N, R), (R,), (R, D) with R = min(N, D)
-    rank = int(np.count_nonzero(s > np.finfo(X.dtype).eps * max(X.shape) * s[0] + noise))
+    rank = numerical_rank(s, X.shape, noise)
     w = Vt[:rank].T @ ((U[:, :rank].T @ y) / s[:rank, None])  # (D, K)
     return w, rank, s
 
@@ -87,14 +100,13 @@ def convergence_rate(X: np.ndarray) -> float:
     """The factor 1 - 1 / kappa^2 by which a step of `gradient_descent` shrinks the error at least.
 
     Args:
-        X: (N, D), not all zero; singular values up to eps * max(N, D) times the largest count as zero.
+        X: (N, D), not all zero; singular values beyond the `numerical_rank` count as zero.
 
     Returns:
         In [0, 1): 0 if all the nonzero singular values are equal.
     """
     s = np.linalg.svd(X, compute_uv=False)
-    s = s[s > np.finfo(X.dtype).eps * max(X.shape) * s[0]]
-    return float(1.0 - (s[-1] / s[0]) ** 2)
+    return float(1.0 - (s[numerical_rank(s, X.shape) - 1] / s[0]) ** 2)
 
 
 def gradient_descent(X: np.ndarray, y: np.ndarray, steps: int, start: np.ndarray | None = None) -> np.ndarray:
@@ -150,8 +162,7 @@ class LinearRegression(Regressor):
         self.check_number("max_iter", int, 0)
         X, y = self.check_X_y(X, y, multi_output=True)
         centred, targets, X_mean, y_mean = center(X, y.reshape(len(y), -1), self.fit_intercept)
-        # x - mean is wrong by up to eps * |mean|: singular values below that are made of rounding errors
-        noise = float(np.finfo(X.dtype).eps * np.sqrt(len(X)) * np.linalg.norm(X_mean))
+        noise = centring_noise(X, X_mean)
         if self.solver == "svd":
             w, self.rank_, self.singular_ = solve_svd(centred, targets, noise)
         elif self.solver == "qr":
@@ -184,6 +195,11 @@ def center(
     if fit_intercept:
         X_mean, Y_mean = X.mean(axis=0, dtype=dtype), Y.mean(axis=0, dtype=dtype)
     return X - X_mean, Y - Y_mean, X_mean, Y_mean
+
+
+def centring_noise(X: np.ndarray, X_mean: np.ndarray) -> float:
+    """The length of the rounding errors in X - X_mean: each entry of N rows is off by about eps * mean."""
+    return float(np.finfo(X.dtype).eps * np.sqrt(len(X)) * np.linalg.norm(X_mean))
 
 
 def shaped_like(y: np.ndarray, w: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray | float]:

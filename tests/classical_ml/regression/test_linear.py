@@ -1,4 +1,4 @@
-"""classical_ml.regression.linear: a residual orthogonal to X, the shortest of many solutions, a known speed."""
+"""classical_ml.regression.linear: residuals orthogonal to X, the shortest solution, and a known speed."""
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from classical_ml.regression.linear import (
     center,
     convergence_rate,
     gradient_descent,
+    numerical_rank,
     solve_qr,
     solve_svd,
 )
@@ -77,6 +78,20 @@ def test_the_rank_is_counted_above_rounding_errors():
         )
     single = with_singular_values([2.0, 1.0, 1e-9], 8).astype(np.float32)
     expect.equal(int(solve_svd(single, np.ones((8, 1), np.float32))[1]), 2, "rank of (2, 1, 1e-9) in float32")
+
+
+def test_singular_values_within_rounding_of_zero_do_not_count():
+    for dtype, size, rank in ((np.float64, 1e-14, 2), (np.float64, 1e-16, 1), (np.float32, 1e-6, 1)):
+        s = np.array([1.0, size], dtype)
+        expect.equal(
+            numerical_rank(s, (30, 2)), rank, f"rank of singular values 1 and {size:g} in {dtype.__name__}"
+        )
+    s = np.array([3.0, 2.0, 1.0])
+    ranks = [numerical_rank(s, (4, 3), noise) for noise in (0.0, 1.5, 2.5, 9.0)]
+    expect.equal(ranks, [3, 2, 1, 0], "ranks of singular values 3, 2, 1 with noise 0, 1.5, 2.5 and 9")
+    wide = np.array([1.0, 1e-13])
+    ranks = [numerical_rank(wide, shape) for shape in ((2, 2), (2, 1000), (1000, 2))]
+    expect.equal(ranks, [2, 1, 1], "ranks of 1 and 1e-13 for matrices (2, 2), (2, 1000) and (1000, 2)")
 
 
 def test_svd_of_zeros():

@@ -147,7 +147,9 @@ def test_decay_costs_a_weak_feature_its_weight_unless_it_is_decoupled():
             p.grad = slope * (p.data - 1)
             optimizer.step()
         ends[kind] = p.data
-    expect.close(ends[Adam], slope / (slope + 0.1), "weights after 600 steps of Adam with L2 decay", rtol=0.05)
+    expect.close(
+        ends[Adam], slope / (slope + 0.1), "weights after 600 steps of Adam with L2 decay", rtol=0.05
+    )
     expect.close(ends[AdamW], np.ones(2), "weights after 600 steps of AdamW", rtol=0.05)
 
 

@@ -1,0 +1,92 @@
+r"""Channels in groups, and every group of every example gets mean 0 and variance 1.
+
+    xhat = (x - mean) / sqrt(var + eps)          y = weight * xhat + bias
+
+with mean and biased variance over the C / G channels of a group and all positions, for each example: one
+group is `LayerNorm` over (C, *), a group for each channel is `InstanceNorm`. Weight and bias belong to the
+channels, not to the groups. The batch plays no part, so it works where batches are too small for BatchNorm.
+
+A group is contiguous in memory: reshaped to rows (N G, D) with D = C / G times the positions, it is
+`NormalizeFunction`, derivatives included.
+
+Shapes   x (N, C, *); G groups; weight and bias (C,).
+Source   Wu & He 2018, "Group Normalization", arXiv:1803.08494, sec. 3, eq. 1 and 7.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from foundations.computational_graph import Operand, Tensor, as_array
+from foundations.shaping import reshape
+from nn_core.module import Module, Parameter
+from nn_core.normalization.layernorm import NormalizeFunction
+
+
+def group_norm(
+    x: Operand,
+    num_groups: int,
+    weight: Operand | None = None,
+    bias: Operand | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalise each group of channels of each example; then multiply by weight and add bias, by channel.
+
+    Args:
+        x: (N, C, *), channels on axis 1.
+        num_groups: G, which divides C; group k has the channels from k C / G to (k + 1) C / G - 1.
+        weight, bias: (C,), or None for ones and for zeros.
+        eps: added to the variance, > 0: numbers that are all equal, or alone in a group, become 0, not NaN.
+
+    Returns:
+        The shape of x.
+
+    Raises:
+        ValueError: x has less than two axes (the message names its shape); G is below 1 or does not divide C
+            (it names G and x's shape); weight or bias is not (C,) (it names that shape and x's); there are
+            no channels or no positions (it names the shape of x).
+    """
+    raise NotImplementedError("nn_core.normalization.groupnorm: TODO 1 of 3, group_norm")
+
+
+class GroupNorm(Module):
+    """`group_norm` with a weight and a bias for each channel. Training and evaluation are the same.
+
+    Args:
+        num_groups: G >= 1, which divides C.
+        num_channels: C >= 1.
+        eps: added to the variance.
+        affine: learn a weight and a bias.
+        dtype: of the parameters.
+
+    Attributes:
+        weight, bias: Parameters (C,), ones and zeros at first; or None.
+
+    Raises:
+        ValueError: a size is below 1 or G does not divide C; the message names both.
+    """
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        *,
+        dtype: type | np.dtype = np.float32,
+    ):
+        raise NotImplementedError("nn_core.normalization.groupnorm: TODO 2 of 3, GroupNorm.__init__")
+
+    def forward(self, x: Operand) -> Tensor:
+        """x (N, num_channels, *) -> the same shape.
+
+        Raises:
+            ValueError: x has another number of channels; the message names it and x's shape.
+        """
+        raise NotImplementedError("nn_core.normalization.groupnorm: TODO 3 of 3, GroupNorm.forward")
+
+    def extra_repr(self) -> str:
+        affine = self.weight is not None
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={affine}"

@@ -1,0 +1,143 @@
+r"""Every example gets mean 0 and variance 1, whatever the others in its batch look like.
+
+    xhat = (x - mean) / sqrt(var + eps)          y = weight * xhat + bias
+
+with the mean and the biased variance (divided by D, not D - 1) of the example's own D features. Both depend
+on x, so every feature moves all the others. With r = 1 / sqrt(var + eps) and g = dL/dxhat the D x D Jacobian
+collapses to two means:
+
+    dL/dx = r (g - mean(g) - xhat mean(g xhat))
+
+Shifting or stretching x leaves xhat as it was, so what g says about shift and stretch is taken out of it.
+`NormalizeFunction` is this rule for rows; `GroupNorm` and `InstanceNorm` only choose other rows.
+
+Shapes   rows (R, D), one mean and variance a row; x (*, *normalized_shape), weight and bias normalized_shape.
+Source   Ba, Kiros & Hinton 2016, "Layer Normalization", arXiv:1607.06450, sec. 3, eq. 3;
+         Chan, Golub & LeVeque 1983, "Algorithms for Computing the Sample Variance", The American
+         Statistician 37(3), sec. 1-2 (two passes, and why).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from foundations.computational_graph import Array, Function, Operand, Tensor, as_array
+from foundations.reductions import var
+from foundations.shaping import reshape
+from nn_core.module import Module, Parameter
+
+
+def averaging(rows: Array) -> Array:
+    """The column (D, 1) of 1 / D: rows @ column are the means, faster than a sum over a short axis."""
+    size = rows.shape[1]
+    return np.full_like(rows, 1.0 / size, shape=(size, 1), dtype=np.result_type(rows, 1.0))
+
+
+class NormalizeFunction(Function):
+    """Rows (R, D) -> rows (R, D), each with mean 0 and variance var / (var + eps)."""
+
+    fresh = True
+
+    def __init__(self, eps: float):
+        self.eps = eps
+
+    def forward(self, x: Array) -> Array:
+        """Return (x - mean) / sqrt(var + eps), with the mean and the biased variance of each row.
+
+        Deviations first, then their squares: mean(x^2) - mean(x)^2 subtracts two large numbers where the mean
+        is large. Keep 1 / sqrt(var + eps), (R, 1), for `backward`.
+        """
+        raise NotImplementedError("nn_core.normalization.layernorm: TODO 1 of 7, NormalizeFunction.forward")
+
+    def backward(self, grad):
+        """Return inv_std * (grad - mean(grad) - xhat * mean(grad * xhat)), the means over each row.
+
+        xhat is ``self.output``. While a graph of the gradient is built, ``grad`` is a Tensor and inv_std must
+        be one too, made of ``self.operands`` (`foundations.reductions.var`): it depends on x.
+        """
+        raise NotImplementedError("nn_core.normalization.layernorm: TODO 2 of 7, NormalizeFunction.backward")
+
+
+class ScaleFunction(Function):
+    """Rows (R, D) times a weight (D,), plus a bias (D,) if there is one."""
+
+    fresh = True
+
+    def forward(self, x: Array, weight: Array, bias: Array | None = None) -> Array:
+        """Return x * weight, or x * weight + bias."""
+        raise NotImplementedError("nn_core.normalization.layernorm: TODO 3 of 7, ScaleFunction.forward")
+
+    def backward(self, grad):
+        """Return (grad * weight, the sum over rows of grad * x), and with a bias the sum over rows of grad.
+
+        None stands for what nobody ``needs``.
+        """
+        raise NotImplementedError("nn_core.normalization.layernorm: TODO 4 of 7, ScaleFunction.backward")
+
+
+def layer_norm(
+    x: Operand,
+    normalized_shape: Sequence[int],
+    weight: Operand | None = None,
+    bias: Operand | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalise the last axes of x, those of ``normalized_shape``; then multiply by weight and add bias.
+
+    Args:
+        x: (*, *normalized_shape).
+        normalized_shape: what one example is: (D,) or (C, H, W); at least one axis.
+        weight: ``normalized_shape``, or None for ones.
+        bias: ``normalized_shape``, or None for zeros.
+        eps: added to the variance, > 0: features that are all equal become 0, not NaN.
+
+    Returns:
+        The shape of x.
+
+    Raises:
+        ValueError: ``normalized_shape`` is empty or has a 0, x does not end in it, or weight or bias has
+            another shape; the message names ``normalized_shape`` and the shape of what does not fit.
+    """
+    raise NotImplementedError("nn_core.normalization.layernorm: TODO 5 of 7, layer_norm")
+
+
+class LayerNorm(Module):
+    """`layer_norm` with a weight and a bias to learn. Training and evaluation are the same.
+
+    Args:
+        normalized_shape: the last axes of x; an int D stands for (D,).
+        eps: added to the variance.
+        elementwise_affine: learn a weight, and a bias too if ``bias``.
+        bias: learn a bias; without effect if not ``elementwise_affine``.
+        dtype: of the parameters.
+
+    Attributes:
+        normalized_shape: a tuple.
+        weight: Parameter of ``normalized_shape``, ones at first; or None.
+        bias: Parameter of ``normalized_shape``, zeros at first; or None.
+
+    Raises:
+        ValueError: ``normalized_shape`` is empty or has a side below 1; the message names it.
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        *,
+        dtype: type | np.dtype = np.float32,
+    ):
+        raise NotImplementedError("nn_core.normalization.layernorm: TODO 6 of 7, LayerNorm.__init__")
+
+    def forward(self, x: Operand) -> Tensor:
+        """x (*, *normalized_shape) -> the same shape."""
+        raise NotImplementedError("nn_core.normalization.layernorm: TODO 7 of 7, LayerNorm.forward")
+
+    def extra_repr(self) -> str:
+        affine, bias = self.weight is not None, self.bias is not None
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={affine}, bias={bias}"

@@ -1,0 +1,179 @@
+r"""Ridge regression: least squares that pays for long coefficients, so that it need not believe the noise.
+
+    minimise |X w + b - y|^2 + alpha |w|^2           b is not paid for: where zero lies is nobody's merit
+
+With the thin SVD of the centred X = U S V^T the solution for every alpha at once is
+
+    w = V F U^T y / S,        f_i = s_i^2 / (s_i^2 + alpha)       the share of direction i that is kept
+
+so one decomposition gives a whole path of penalties: a direction in which the data vary much (s_i^2 >> alpha)
+is fitted as before, one in which they hardly vary is given up. The sum of the f_i is the effective number of
+parameters. What the training targets do to their own predictions is the diagonal of
+
+    H = U F U^T + 1 1^T / N               (the second term is the mean, which b follows)
+
+and it gives what one would get by leaving each sample out and fitting again, N times, without doing so:
+
+    y_n - prediction without n  =  (y_n - prediction) / (1 - H_nn)
+
+Shapes   X (N, D), y (N,) or (N, K), A penalties, R = rank of X.
+Source   Hastie, Tibshirani & Friedman 2009, The Elements of Statistical Learning, eq. 3.44-3.50 (shrinkage,
+         degrees of freedom), 7.64 (leave-one-out); Golub, Heath & Wahba 1979, Technometrics 21(2), sec. 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from classical_ml.estimator import Regressor
+from classical_ml.regression.linear import center, centring_noise, numerical_rank, shaped_like
+
+
+class Spectrum(NamedTuple):
+    """The thin SVD of a matrix (N, D), cut at its rank R: U diag(s) Vt."""
+
+    U: np.ndarray  # (N, R), orthonormal columns
+    s: np.ndarray  # (R,), largest first, all above zero
+    Vt: np.ndarray  # (R, D), orthonormal rows
+
+
+def spectrum(X: np.ndarray, noise: float = 0.0) -> Spectrum:
+    """Decompose X (N, D), leaving out the singular values beyond its `numerical_rank`, given ``noise``."""
+    U, s, Vt = np.linalg.svd(X, full_matrices=False)
+    rank = numerical_rank(s, X.shape, noise)
+    return Spectrum(U[:, :rank], s[:rank], Vt[:rank])
+
+
+def shrinkage(s: np.ndarray, alphas: np.ndarray) -> np.ndarray:
+    """The share s^2 / (s^2 + alpha) of each direction that each penalty keeps: (R,), (A,) -> (A, R)."""
+    return s**2 / (s**2 + alphas[:, None])
+
+
+def degrees_of_freedom(s: np.ndarray, alphas: np.ndarray) -> np.ndarray:
+    """The effective number of parameters under each penalty, the intercept not counted: (A,)."""
+    return shrinkage(s, alphas).sum(axis=1)
+
+
+def ridge_path(X: Spectrum, y: np.ndarray, alphas: np.ndarray) -> np.ndarray:
+    """The coefficients for each of many penalties.
+
+    Args:
+        X: of the centred features.
+        y: (N, K), centred.
+        alphas: (A,), >= 0; for 0, the shortest of the least-squares solutions.
+
+    Returns:
+        (A, D, K).
+    """
+    kept = shrinkage(X.s, alphas) / X.s  # (A, R)
+    return X.Vt.T @ (kept[:, :, None] * (X.U.T @ y))
+
+
+def leave_one_out(X: Spectrum, y: np.ndarray, alphas: np.ndarray, fit_intercept: bool) -> np.ndarray:
+    """The error that each sample would have if it were left out of the fit.
+
+    Args:
+        X: of the features, centred if ``fit_intercept``.
+        y: (N, K), centred likewise.
+        alphas: (A,), > 0.
+        fit_intercept: the fits without a sample would find their own intercept.
+
+    Returns:
+        y_n less its prediction by a fit to the other N - 1 samples, (A, N, K).
+    """
+    share = shrinkage(X.s, alphas)  # (A, R)
+    residuals = y - X.U @ (share[:, :, None] * (X.U.T @ y))  # (A, N, K)
+    leverage = share @ (X.U.T**2) + fit_intercept / len(y)  # (A, N)
+    return residuals / (1.0 - leverage)[:, :, None]
+
+
+class Ridge(Regressor):
+    """Least squares with an L2 penalty.
+
+    Args:
+        alpha: the penalty, a float in [0, inf); 0 gives the shortest least-squares solution. It is weighed
+            against the sum of the squared errors, so twice the data halve its effect.
+        fit_intercept: learn b, unpenalised.
+
+    Attributes:
+        coef_: (D,), or (K, D) for y (N, K).
+        intercept_: a float, or (K,); 0.0 without ``fit_intercept``.
+        degrees_of_freedom_: the effective number of parameters, a float.
+        n_features_in_: D.
+    """
+
+    def __init__(self, alpha: float = 1.0, *, fit_intercept: bool = True):
+        self.alpha = alpha
+        self.fit_intercept = fit_intercept
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Learn from X (N, D) and y (N,) or (N, K). Returns the estimator.
+
+        Raises:
+            ValueError: as `Regressor.check_X_y`.
+            InvalidParameterError: ``alpha`` or ``fit_intercept`` is not as above.
+        """
+        self.check_number("alpha", float, 0.0)
+        self.check_option("fit_intercept", (True, False))
+        X, y = self.check_X_y(X, y, multi_output=True)
+        centred, targets, X_mean, y_mean = center(X, y.reshape(len(y), -1), self.fit_intercept)
+        found = spectrum(centred, centring_noise(X, X_mean))
+        alphas = np.array([self.alpha], centred.dtype)
+        w = ridge_path(found, targets, alphas)[0]  # (D, K)
+        self.coef_, self.intercept_ = shaped_like(y, w, y_mean - X_mean @ w)
+        self.degrees_of_freedom_ = float(degrees_of_freedom(found.s, alphas)[0])
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """X w + b: (N,), or (N, K) if y had K columns.
+
+        Raises:
+            NotFittedError, ValueError: as `Estimator.check_new_X`.
+        """
+        return self.check_new_X(X) @ self.coef_.T + self.intercept_
+
+
+class RidgeCV(Ridge):
+    """Ridge regression with the penalty under which samples that are left out are predicted best.
+
+    Args:
+        alphas: the penalties to try, at least one, each a number in (0, inf).
+        fit_intercept: learn b, unpenalised.
+
+    Attributes:
+        alpha_: the penalty with the smallest error, the first of several that tie.
+        errors_: the mean of the squared leave-one-out errors under each penalty, (A,).
+        coef_, intercept_, degrees_of_freedom_, n_features_in_: as of `Ridge` with that penalty.
+    """
+
+    def __init__(self, alphas: Sequence[float] = (0.1, 1.0, 10.0), *, fit_intercept: bool = True):
+        self.alphas = alphas
+        self.fit_intercept = fit_intercept
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Learn from X (N, D), N >= 2, and y (N,) or (N, K). Returns the estimator.
+
+        Raises:
+            ValueError: as `Regressor.check_X_y`, with at least 2 samples.
+            InvalidParameterError: ``alphas`` is empty or has an entry that is not in (0, inf); the message
+                names "alphas", the class and the value. Or ``fit_intercept`` is no bool.
+        """
+        alphas = np.asarray(self.alphas)
+        numbers = alphas.ndim == 1 and alphas.size > 0 and alphas.dtype.kind in "if"
+        if not numbers or not np.all((alphas > 0) & np.isfinite(alphas)):
+            raise self._invalid("alphas", "a list of at least one float in (0, inf)")
+        self.check_option("fit_intercept", (True, False))
+        X, y = self.check_X_y(X, y, min_samples=2, multi_output=True)
+        centred, targets, X_mean, _ = center(X, y.reshape(len(y), -1), self.fit_intercept)
+        found = spectrum(centred, centring_noise(X, X_mean))
+        left_out = leave_one_out(found, targets, alphas.astype(centred.dtype), self.fit_intercept)
+        errors = (left_out**2).mean(axis=(1, 2))
+        best = Ridge(float(alphas[errors.argmin()]), fit_intercept=self.fit_intercept).fit(X, y)
+        vars(self).update({name: value for name, value in vars(best).items() if name.endswith("_")})
+        self.alpha_, self.errors_ = best.alpha, errors
+        return self

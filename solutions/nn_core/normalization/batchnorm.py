@@ -1,0 +1,261 @@
+r"""Every channel gets mean 0 and variance 1 over the batch, and remembers both for when there is no batch.
+
+    xhat = (x - mean) / sqrt(var + eps)          y = weight * xhat + bias
+
+In training, mean and the biased variance (divided by M) are those of the channel's M numbers in this batch,
+and depend on x. With r = 1 / sqrt(var + eps) and g = dL/dy, two sums a channel are the whole rule:
+
+    dL/dbias = sum(g)        dL/dweight = sum(g xhat)
+    dL/dx = weight r (g - dL/dbias / M - xhat dL/dweight / M)
+
+In evaluation running averages take their place. They are constants, so there dL/dx is weight r g only. They
+follow the batches, and ``momentum`` is the weight of the newest, as in PyTorch (other texts call that 1 - m):
+
+    running = (1 - momentum) running + momentum batch
+
+for the mean and for the *unbiased* variance (divided by M - 1), an estimate of the variance of all data.
+
+Shapes   x (N, C), (N, C, L) or (N, C, H, W); weight, bias and statistics (C,); M = N, N L or N H W.
+Source   Ioffe & Szegedy 2015, "Batch Normalization", arXiv:1502.03167, sec. 3, algorithms 1 and 2.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import ClassVar
+
+import numpy as np
+
+from foundations.computational_graph import Array, Function, Operand, Tensor, as_array
+from foundations.reductions import mean, var
+from foundations.shaping import reshape
+from nn_core.module import Module, Parameter
+
+
+def channel_sum(x):
+    """Sum over all but the channels: (N, C, L) -> (C,), an array of an array and a Tensor of a Tensor."""
+    n, c, length = x.shape
+    ones = np.ones_like(as_array(x), shape=n)  # ones @ rows: a sum over the batch by BLAS
+    return (ones @ x.reshape((n, c * length))).reshape((c, length)).sum(axis=1)
+
+
+def follow(running: Array, batch: Array, momentum: float) -> None:
+    """Move a running statistic, in place: (1 - momentum) running + momentum batch.
+
+    Args:
+        running: (C,), changed in place and in its own dtype: whoever holds the array sees it.
+        batch: (C,), the same statistic of one batch.
+        momentum: the weight of this batch, in [0, 1].
+    """
+    running[...] = (1.0 - momentum) * running + momentum * batch
+
+
+class BatchNormFunction(Function):
+    """x (N, C, L), weight (C,), bias (C,) -> weight * xhat + bias, with the statistics of this batch.
+
+    Args:
+        eps: added to the variance.
+        running: (mean, variance), two arrays (C,) that `follow` those of the batch; or None.
+        momentum: the weight of this batch.
+    """
+
+    fresh = True
+
+    def __init__(self, eps: float, running: tuple[Array, Array] | None = None, momentum: float = 0.1):
+        self.eps, self.running, self.momentum = eps, running, momentum
+
+    def forward(self, x: Array, weight: Array, bias: Array) -> Array:
+        """Return weight * (x - mean) / sqrt(var + eps) + bias, with mean and biased variance of each channel.
+
+        Deviations first, then their squares: mean(x^2) - mean(x)^2 loses all digits where the mean is large.
+        Keep the deviations, (N, C, L), and 1 / sqrt(var + eps), (C,), for `backward`. `follow` with the mean
+        and the unbiased variance, M / (M - 1) times the biased one, if there are ``running`` statistics.
+        """
+        size = x.shape[0] * x.shape[2]  # M
+        centre = channel_sum(x) / size  # (C,)
+        deviation = x - centre[:, None]
+        rest = channel_sum(deviation) / size  # what rounding left of a large mean
+        deviation -= rest[:, None]
+        variance = np.einsum("ncl,ncl->c", deviation, deviation) / size
+        self.deviation, self.inv_std = deviation, 1.0 / np.sqrt(variance + self.eps)
+        if self.running is not None:
+            follow(self.running[0], centre + rest, self.momentum)
+            follow(self.running[1], variance * (size / (size - 1)), self.momentum)
+        y = deviation * (weight * self.inv_std)[:, None]
+        y += bias[:, None]
+        return y
+
+    def backward(self, grad):
+        """Return the gradients with respect to x, weight and bias, as the file's first lines have them.
+
+        None stands for that of x where nobody ``needs`` it. While a graph of the gradient is built, ``grad``
+        is a Tensor, and the deviations and 1 / sqrt(var + eps) must be too, made of ``self.operands`` with
+        operations (`foundations.reductions`): they depend on x.
+        """
+        x, weight, _ = self.operands
+        by_bias = channel_sum(grad)
+        if isinstance(grad, Tensor):
+            deviation = x - mean(x, axis=(0, 2), keepdims=True)
+            inv_std = (var(x, axis=(0, 2)) + self.eps) ** -0.5
+            by_weight = channel_sum(grad * deviation) * inv_std
+        else:
+            deviation, inv_std = self.deviation, self.inv_std
+            by_weight = np.einsum("ncl,ncl->c", grad, deviation) * inv_std  # without an array of products
+        if not self.needs(0):
+            return None, by_weight, by_bias
+        share = 1.0 / (x.shape[0] * x.shape[2])  # 1 / M
+        by_x = deviation * (by_weight * inv_std * -share)[:, None]
+        by_x += grad  # in place for arrays; Tensors make a new one
+        by_x -= (by_bias * share)[:, None]
+        by_x *= (weight * inv_std)[:, None]
+        return by_x, by_weight, by_bias
+
+
+def batch_norm(
+    x: Operand,
+    running_mean: Array | None = None,
+    running_var: Array | None = None,
+    weight: Operand | None = None,
+    bias: Operand | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalise each channel of x, axis 1; then multiply by weight and add bias.
+
+    Args:
+        x: (N, C, *).
+        running_mean, running_var: (C,), or both None. In training they follow the batch, in place; otherwise
+            they are what x is normalised with.
+        weight, bias: (C,), or None for ones and for zeros.
+        training: normalise with the statistics of x.
+        momentum: the weight of this batch in the running statistics.
+        eps: added to the variance, > 0: a channel of equal numbers becomes 0, not NaN.
+
+    Returns:
+        The shape of x.
+
+    Raises:
+        ValueError: x has less than two axes (the message names its shape); one of the others is not (C,) (it
+            names that shape and x's); in training, less than two numbers a channel, whose variance says
+            nothing (it names the shape of x); otherwise, a running statistic is None.
+    """
+    shape = as_array(x).shape
+    if len(shape) < 2:
+        raise ValueError(f"batch_norm needs x (N, C, *), got x {shape}")
+    channels = shape[1]
+    vectors = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
+    for name, vector in vectors.items():
+        if vector is not None and as_array(vector).shape != (channels,):
+            raise ValueError(
+                f"{name} {as_array(vector).shape} does not fit x {shape}: expected ({channels},)"
+            )
+    weight = np.ones_like(as_array(x), shape=channels) if weight is None else weight
+    bias = np.zeros_like(as_array(x), shape=channels) if bias is None else bias
+    x = reshape(x, (shape[0], channels, prod(shape[2:])))  # (N, C, L)
+    if training:
+        if x.shape[0] * x.shape[2] < 2:
+            raise ValueError(f"batch_norm in training needs 2 numbers or more in each channel, got x {shape}")
+        running = None if running_mean is None or running_var is None else (running_mean, running_var)
+        y = BatchNormFunction.apply(x, weight, bias, eps=eps, running=running, momentum=momentum)
+    else:
+        if running_mean is None or running_var is None:
+            raise ValueError("batch_norm outside training needs running_mean and running_var, got None")
+        scale = weight * (1.0 / np.sqrt(running_var + eps))  # (C,)
+        y = (x - running_mean[:, None]) * reshape(scale, (channels, 1)) + reshape(bias, (channels, 1))
+    return reshape(y, shape)
+
+
+class BatchNorm(Module):
+    """`batch_norm` as a layer: what `BatchNorm1d` and `BatchNorm2d` share.
+
+    In training, or without running statistics, it normalises with the statistics of the batch. In training
+    the running statistics follow, and count the batches. In evaluation they are used and do not change.
+
+    Args:
+        num_features: C >= 1.
+        eps: added to the variance.
+        momentum: the weight of the newest batch in the running statistics; None for the average of all
+            batches so far, the n-th of which has the weight 1 / n.
+        affine: learn a weight and a bias.
+        track_running_stats: keep running statistics.
+        dtype: of the parameters and the running statistics.
+
+    Attributes:
+        weight, bias: Parameters (C,), ones and zeros at first; or None.
+        running_mean, running_var: buffers (C,), zeros and ones at first; or None.
+        num_batches_tracked: buffer (), an int64, 0 at first; or None.
+
+    Raises:
+        ValueError: num_features is below 1; the message names it.
+    """
+
+    dimensions: ClassVar[tuple[int, ...]] = (2, 3, 4)  # how many axes x may have
+    running_mean: Array | None
+    running_var: Array | None
+    num_batches_tracked: Array | None
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        *,
+        dtype: type | np.dtype = np.float32,
+    ):
+        super().__init__()
+        if num_features < 1:
+            raise ValueError(f"{type(self).__name__} needs num_features of at least 1, got {num_features}")
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.weight = Parameter(np.ones(num_features, dtype)) if affine else None
+        self.bias = Parameter(np.zeros(num_features, dtype)) if affine else None
+        if track_running_stats:
+            self.register_buffer("running_mean", np.zeros(num_features, dtype))
+            self.register_buffer("running_var", np.ones(num_features, dtype))
+            self.register_buffer("num_batches_tracked", np.zeros((), np.int64))
+        else:
+            self.running_mean = self.running_var = self.num_batches_tracked = None
+
+    def forward(self, x: Operand) -> Tensor:
+        """x (N, num_features, *) -> the same shape.
+
+        Raises:
+            ValueError: x has other than the layer's ``dimensions`` or channels; the message names its shape
+                and num_features. Or as `batch_norm`. The running statistics are then as they were.
+        """
+        shape = as_array(x).shape
+        if len(shape) not in self.dimensions or shape[1] != self.num_features:
+            axes = " or ".join(map(str, self.dimensions))
+            raise ValueError(
+                f"{type(self).__name__} needs x with {axes} axes and {self.num_features} channels (axis 1), "
+                f"got x {shape}"
+            )
+        count, momentum = self.num_batches_tracked, self.momentum
+        if momentum is None:
+            momentum = 1.0 if count is None else 1.0 / (int(count) + 1)
+        y = batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias,
+                       self.training or count is None, momentum, self.eps)  # fmt: skip
+        if self.training and count is not None:
+            count += 1  # in place: it is the buffer
+        return y
+
+    def extra_repr(self) -> str:
+        affine, tracking = self.weight is not None, self.running_mean is not None
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={affine}, "
+            f"track_running_stats={tracking}"
+        )
+
+
+class BatchNorm1d(BatchNorm):
+    """`BatchNorm` of x (N, C) or (N, C, L)."""
+
+    dimensions = (2, 3)
+
+
+class BatchNorm2d(BatchNorm):
+    """`BatchNorm` of x (N, C, H, W)."""
+
+    dimensions = (4,)
