@@ -96,16 +96,16 @@ def _first_order(fn, arrays, cotangent, names, engine, of, shapes, sizes, rtol, 
 
 
 def _second_order(fn, arrays, cotangent, names, engine, of, shapes, sizes, rng, rtol, atol) -> None:
-    """Differentiate <v, gradient(x, u)> by x and u, and compare."""
+    """Differentiate <v, gradient(x, u)> by x and u, and compare.
+
+    The derivatives are those of the gradient in the graph, the differences those of the plain gradient: a
+    rule with one branch for arrays and another for Tensors must mean the same in both.
+    """
     __tracebackhide__ = True
-
-    def gradients(points):
-        tensors = _tensors(points)
-        *xs, u = tensors
-        return tensors, engine(fn(*xs), xs, u, create_graph=True)
-
     points = [*arrays, cotangent]
-    tensors, firsts = gradients(points)
+    tensors = _tensors(points)
+    *xs, u = tensors
+    firsts = engine(fn(*xs), xs, u, create_graph=True)
     vs = [rng.standard_normal(a.shape) for a in arrays]
     total = [np.zeros_like(p) for p in points]
     for g, v in zip(firsts, vs, strict=True):
@@ -115,7 +115,9 @@ def _second_order(fn, arrays, cotangent, names, engine, of, shapes, sizes, rng, 
             part += seconds.data
 
     def value(moved):
-        return sum(float(np.vdot(v, g.data)) for g, v in zip(gradients(moved)[1], vs, strict=True))
+        tensors = _tensors(moved[:-1])
+        grads = engine(fn(*tensors), tensors, moved[-1])
+        return sum(float(np.vdot(v, g.data)) for g, v in zip(grads, vs, strict=True))
 
     labels = [f"second derivative{of} with respect to {n}" for n in names]
     labels.append(f"derivative of the gradient{of} by dL/d(out)")

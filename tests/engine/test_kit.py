@@ -340,11 +340,16 @@ class Detached(Tanh):
 class Unsummed(Mul):
     broadcasts = False
 
+class TwoFaced(Tanh):
+    def backward(self, grad):
+        y = self.output
+        return grad * (1 - y * y) * (2.0 if isinstance(grad, Tensor) else 1.0)
+
 for grad in (None, engine.grad):
     gradcheck(lambda a, b: a * b, x, w, engine=grad)
     gradcheck(Tanh.apply, x, engine=grad)
     for fn, arrays in ((Twice.apply, (x, w)), (Detached.apply, (x,)), (lambda a: Tensor(a.data * 2), (x,)),
-                       (Unsummed.apply, (x, w))):
+                       (Unsummed.apply, (x, w)), (TwoFaced.apply, (x,))):
         try:
             gradcheck(fn, *arrays, names=["x", "w"][: len(arrays)], engine=grad)
         except (AssertionError, ValueError) as error:
@@ -367,10 +372,12 @@ def test_gradcheck_catches_each_kind_of_wrong_rule():
         check=True,
     )
     lines = run.stdout.splitlines()
-    for factor, detached, outside, unsummed in (lines[:4], lines[4:8]):
+    for factor, detached, outside, unsummed, two_faced in (lines[:5], lines[5:10]):
         assert "respect to w is wrong" in factor
         assert "times 2" in factor
         assert "second derivative" in detached
         assert "does not require a gradient" in outside
         assert "Unsummed.backward" in unsummed
-    assert "expected a Tensor, got an array of shape (2, 3)" in "".join(lines[8:])
+        assert "second derivative" in two_faced
+        assert "factor of 4" in two_faced
+    assert "expected a Tensor, got an array of shape (2, 3)" in "".join(lines[10:])
