@@ -175,8 +175,9 @@ class Estimator:
     def __repr__(self) -> str:
         """The class with the parameters that are not at their default: ``KMeans(n_clusters=3)``."""
         defaults = {name: p.default for name, p in inspect.signature(type(self)).parameters.items()}
-        changed = {k: v for k, v in self.get_params().items() if v is not defaults[k] and v != defaults[k]}
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
+        shown = {name: (repr(value), repr(defaults[name])) for name, value in self.get_params().items()}
+        changed = [f"{name}={value}" for name, (value, default) in shown.items() if value != default]
+        return f"{type(self).__name__}({', '.join(changed)})"
 
 
 class Regressor(Estimator):
@@ -257,8 +258,12 @@ class Classifier(Estimator):
         raise TypeError(f"{type(self).__name__} does not define predict_proba")
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """The most probable class of each row of X, (N,); the first of several that tie."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        """The most probable class of each row of X, (N,); the first of several that tie.
+
+        What `predict_proba` refuses is refused in its words: it runs before ``classes_`` is looked at.
+        """
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]
 
     def score(self, X: ArrayLike, y: ArrayLike) -> float:
         """The share of rows whose class is predicted.

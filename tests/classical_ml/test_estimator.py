@@ -141,6 +141,13 @@ def test_a_clone_has_the_parameters_and_nothing_that_was_learned():
     expect.equal(blur.width, 5, "width of the original after a change of its clone")
 
 
+def test_the_repr_shows_what_is_not_at_its_default():
+    expect.equal(repr(Blur(5, scale=2)), "Blur(width=5, scale=2)", "repr of Blur(5, scale=2)")
+    expect.equal(repr(Blur()), "Blur()", "repr of Blur()")
+    with_array = repr(Blur(np.array([1.0, 2.0])))
+    expect.equal(with_array, "Blur(width=array([1., 2.]))", "repr with an array for a parameter")
+
+
 # Parameters out of range
 
 NUMBERS = [  # value, kind, range, as the message has it
@@ -395,6 +402,18 @@ def test_the_most_probable_class_is_predicted():
     expect.equal(Sides().predict(P).tolist(), ["right", "left", "right"], "classes predicted")
     expect.equal(Sides((3, 9)).predict(P).tolist(), [9, 3, 9], "classes predicted")
     expect.equal(Sides((3, 9, 12)).predict([[0.4, 0.2, 0.4]]).tolist(), [3], "class predicted in a tie")
+
+
+class Unready(Classifier):
+    def predict_proba(self, X):
+        return self.check_new_X(X)
+
+
+def test_predicting_before_fit_says_so():
+    with expect.raises(NotFittedError, "Unready"):
+        Unready().predict([[1.0]])
+    with expect.raises(NotFittedError, "Unready"):
+        Unready().score([[1.0]], [1])
 
 
 def test_the_score_of_a_classifier_is_the_share_of_hits():

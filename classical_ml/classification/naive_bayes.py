@@ -1,0 +1,291 @@
+r"""Naive Bayes: a model of what each class looks like, feature by feature, turned round by Bayes' rule.
+
+    p(k | x) = p(k) prod_d p(x_d | k) / sum_j p(j) prod_d p(x_d | j)
+
+Naive is the product: within a class the features count as independent. Then nothing needs to be optimised;
+every factor is fitted by itself, by counting:
+
+    Gaussian       p(x_d | k) = N(x_d; theta_kd, var_kd)       mean and variance of feature d within class k
+    multinomial    p(x | k) ~ prod_d q_kd^x_d                  q_kd = (count_kd + alpha) / (count_k + alpha D)
+    Bernoulli      p(x_d | k) = q_kd if x_d else 1 - q_kd      q_kd = (count_kd + alpha) / (N_k + 2 alpha)
+
+alpha imaginary observations of every outcome keep a feature that a class has not shown yet from ruling the
+class out, whatever the others say. A product of 1000 factors underflows to 0 for every class, and 0 / 0 is no
+probability: sum the logarithms, and normalise by log-sum-exp.
+
+The moments of two batches give those of both together (`merge`), without the samples and without the
+cancellation of E[x^2] - E[x]^2: so the Gaussian model learns from a stream.
+
+Shapes   X (N, D); V classes; labels (N,) ints in [0, V); n (V,); mean, var and counts of features (V, D).
+Source   Bishop 2006, "Pattern Recognition and Machine Learning", sec. 4.2.3; Manning, Raghavan & Schuetze
+         2008, "Introduction to Information Retrieval", ch. 13 (eq. 13.7, 13.3); Chan, Golub & LeVeque 1979,
+         "Updating formulae and a pairwise algorithm for computing sample variances", eq. 2.1.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from classical_ml.estimator import Classifier
+from utils.math_utils import log_softmax, softmax
+
+
+class Moments(NamedTuple):
+    """What a Gaussian model keeps: the samples n (V,) of each class, their means and variances (V, D)."""
+
+    n: np.ndarray
+    mean: np.ndarray
+    var: np.ndarray
+
+
+def moments(X: np.ndarray, labels: np.ndarray, classes: int) -> Moments:
+    """The moments of each class, in float64; the variance is the mean of (x - mean)^2, divided by n.
+
+    Args:
+        X: (N, D).
+        labels: (N,) ints in [0, ``classes``).
+        classes: V. One without samples has n, means and variances 0.
+    """
+    raise NotImplementedError("classical_ml.classification.naive_bayes: TODO 1 of 18, moments")
+
+
+def merge(a: Moments, b: Moments) -> Moments:
+    """The moments of the samples of both, class by class.
+
+        mean = mean_a + delta n_b / n,      var = (n_a var_a + n_b var_b + delta^2 n_a n_b / n) / n
+
+    with delta = mean_b - mean_a and n = n_a + n_b. A class that neither has seen keeps zeros. The inputs are
+    not modified.
+    """
+    raise NotImplementedError("classical_ml.classification.naive_bayes: TODO 2 of 18, merge")
+
+
+def class_prior(count: np.ndarray, given: ArrayLike | None = None) -> np.ndarray:
+    """The probability of each class before a sample is seen, (V,).
+
+    Args:
+        count: (V,), samples of each class.
+        given: (V,), probabilities to take instead of the shares of the samples.
+
+    Raises:
+        ValueError: ``given`` has another shape than (V,) (both), a negative entry (the first), or a sum
+            other than 1 (the sum).
+    """
+    raise NotImplementedError("classical_ml.classification.naive_bayes: TODO 3 of 18, class_prior")
+
+
+def feature_counts(X: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """The sum of the rows of each class, (V, D), in float64: float32 stops counting at 2^24."""
+    raise NotImplementedError("classical_ml.classification.naive_bayes: TODO 4 of 18, feature_counts")
+
+
+def log_frequencies(count: np.ndarray, total: np.ndarray, alpha: float, outcomes: int) -> np.ndarray:
+    """log((count + alpha) / (total + alpha * outcomes)), smoothed relative frequencies.
+
+    Args:
+        count: (V, D), how often each outcome was seen in each class.
+        total: (V,), how many observations were made in each class.
+        alpha: > 0, imaginary observations of each outcome.
+        outcomes: how many different outcomes an observation has.
+
+    Returns:
+        (V, D).
+    """
+    raise NotImplementedError("classical_ml.classification.naive_bayes: TODO 5 of 18, log_frequencies")
+
+
+class NaiveBayes(Classifier):
+    """What the three share: Bayes' rule on log p(k) + log p(x | k), which a subclass defines."""
+
+    def predict_joint_log_proba(self, X: ArrayLike) -> np.ndarray:
+        """log p(k) + log p(x | k) for each row and class, (N, V); every subclass defines its own."""
+        raise TypeError(f"{type(self).__name__} does not define predict_joint_log_proba")
+
+    def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
+        """log p(k | x), (N, V), finite also where the probability underflows to 0."""
+        raise NotImplementedError("classical_ml.classification.naive_bayes: TODO 6 of 18, NaiveBayes.predict_log_proba")
+
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+        """p(k | x), (N, V); the columns are those of ``classes_``."""
+        raise NotImplementedError("classical_ml.classification.naive_bayes: TODO 7 of 18, NaiveBayes.predict_proba")
+
+
+class GaussianNB(NaiveBayes):
+    """Features that are normal within each class.
+
+    Args:
+        priors: (V,) probabilities of the sorted classes; by default their shares of the samples.
+        var_smoothing: a float in [0, inf); this share of the largest variance of a feature over all samples
+            is added to every variance, so that a feature which is constant within a class has a density.
+
+    Attributes:
+        theta_, var_: (V, D), means and smoothed variances.
+        epsilon_: what was added; ``var_smoothing`` itself where all the features are constant.
+        moments_: `Moments` without smoothing, what `partial_fit` goes on from.
+        class_count_, class_prior_: (V,).
+        classes_: (V,), sorted.
+        n_features_in_: D.
+    """
+
+    def __init__(self, *, priors: ArrayLike | None = None, var_smoothing: float = 1e-9):
+        self.priors = priors
+        self.var_smoothing = var_smoothing
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Learn from X (N, D) and the classes y (N,), and nothing else. Returns the estimator.
+
+        Raises:
+            ValueError: as `Classifier.check_X_y`; as `class_prior`; or a feature is constant within a class
+                and nothing is added: the message names its column, the class and "var_smoothing".
+            InvalidParameterError: ``var_smoothing`` is not as above.
+        """
+        raise NotImplementedError("classical_ml.classification.naive_bayes: TODO 8 of 18, GaussianNB.fit")
+
+    def partial_fit(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
+        """Learn from one more batch; after any batches the estimator is what `fit` makes of all together.
+
+        Args:
+            X: (N, D).
+            y: (N,).
+            classes: every class that will come, in any order; needed by the first call. A class that has not
+                come yet has the prior 0.
+
+        Raises:
+            ValueError: as `fit`, of all batches together; the first call has no ``classes`` (the message
+                names them); or y has a class that is not one of them (it names the class).
+        """
+        raise NotImplementedError("classical_ml.classification.naive_bayes: TODO 9 of 18, GaussianNB.partial_fit")
+
+    def learn_moments(self, classes: np.ndarray, seen: Moments) -> Self:
+        """Check the parameters, then set all the attributes from the moments, those of all samples included.
+
+        The variance of a feature over all samples is the mean over the classes, weighted with n, of
+        var + (mean - overall mean)^2.
+
+        Raises:
+            ValueError, InvalidParameterError: as `fit`, of the parameters and of constant features.
+        """
+        raise NotImplementedError("classical_ml.classification.naive_bayes: TODO 10 of 18, GaussianNB.learn_moments")
+
+    def predict_joint_log_proba(self, X: ArrayLike) -> np.ndarray:
+        """log p(k) + sum_d log N(x_d; theta_kd, var_kd), (N, V).
+
+        Raises:
+            NotFittedError, ValueError: as `Estimator.check_new_X`.
+        """
+        raise NotImplementedError("classical_ml.classification.naive_bayes: TODO 11 of 18, GaussianNB.predict_joint_log_proba")
+
+
+class CountingNB(NaiveBayes):
+    """What MultinomialNB and BernoulliNB share: parameters, their checks and the prior.
+
+    Args:
+        alpha: imaginary observations of each outcome, a float in (0, inf).
+        fit_prior: learn the prior from the samples; otherwise all classes are equally probable.
+        class_prior: (V,) probabilities of the sorted classes, in place of either.
+
+    Attributes:
+        feature_count_: (V, D), the sum of each feature over the samples of each class.
+        feature_log_prob_: (V, D), the logarithm of q.
+        class_count_, class_log_prior_: (V,).
+        classes_: (V,), sorted.
+        n_features_in_: D.
+    """
+
+    def __init__(self, *, alpha: float = 1.0, fit_prior: bool = True, class_prior: ArrayLike | None = None):
+        self.alpha = alpha
+        self.fit_prior = fit_prior
+        self.class_prior = class_prior
+
+    def counts_of(self, X: np.ndarray) -> np.ndarray:
+        """X (N, D) as what is counted; a subclass refuses or converts what is not."""
+        return X
+
+    def learn_counts(self) -> None:
+        """Set ``feature_log_prob_`` from ``feature_count_`` and ``class_count_``; a subclass defines it."""
+        raise TypeError(f"{type(self).__name__} does not define learn_counts")
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Learn from X (N, D) and the classes y (N,). Returns the estimator.
+
+        Raises:
+            ValueError: as `Classifier.check_X_y`, as `class_prior`, or as ``counts_of``.
+            InvalidParameterError: ``alpha`` or ``fit_prior`` is not as above.
+        """
+        raise NotImplementedError("classical_ml.classification.naive_bayes: TODO 12 of 18, CountingNB.fit")
+
+
+class MultinomialNB(CountingNB):
+    """Features that are counts, such as of each word in a text: a row is a bag drawn from q.
+
+    Parameters and attributes are those of `CountingNB`; X may hold fractions (tf-idf), but nothing negative.
+    """
+
+    def counts_of(self, X: np.ndarray) -> np.ndarray:
+        """X itself.
+
+        Raises:
+            ValueError: an entry is negative; the message names the class of the estimator and the entry.
+        """
+        raise NotImplementedError("classical_ml.classification.naive_bayes: TODO 13 of 18, MultinomialNB.counts_of")
+
+    def learn_counts(self) -> None:
+        """Set ``feature_log_prob_``: of all that was counted in a class, the share of each feature."""
+        raise NotImplementedError("classical_ml.classification.naive_bayes: TODO 14 of 18, MultinomialNB.learn_counts")
+
+    def predict_joint_log_proba(self, X: ArrayLike) -> np.ndarray:
+        """log p(k) + sum_d x_d log q_kd, (N, V); what the order of the words would add is the same for all k.
+
+        Raises:
+            NotFittedError, ValueError: as `Estimator.check_new_X` and ``counts_of``.
+        """
+        raise NotImplementedError("classical_ml.classification.naive_bayes: TODO 15 of 18, MultinomialNB.predict_joint_log_proba")
+
+
+class BernoulliNB(CountingNB):
+    """Features that are there or not: what is missing counts too.
+
+    Parameters and attributes are those of `CountingNB`, and
+
+    Args:
+        binarize: a feature is there if it is above this number; None if X holds zeros and ones already.
+
+    Attributes:
+        feature_log_absent_: (V, D), the logarithm of 1 - q.
+    """
+
+    def __init__(
+        self,
+        *,
+        alpha: float = 1.0,
+        binarize: float | None = 0.0,
+        fit_prior: bool = True,
+        class_prior: ArrayLike | None = None,
+    ):
+        super().__init__(alpha=alpha, fit_prior=fit_prior, class_prior=class_prior)
+        self.binarize = binarize
+
+    def counts_of(self, X: np.ndarray) -> np.ndarray:
+        """X (N, D) as zeros and ones.
+
+        Raises:
+            InvalidParameterError: ``binarize`` is neither None nor a number.
+            ValueError: ``binarize`` is None and an entry neither 0 nor 1; the message names the first such
+                entry and "binarize".
+        """
+        raise NotImplementedError("classical_ml.classification.naive_bayes: TODO 16 of 18, BernoulliNB.counts_of")
+
+    def learn_counts(self) -> None:
+        """Set ``feature_log_prob_`` and ``feature_log_absent_``: the shares of samples with and without."""
+        raise NotImplementedError("classical_ml.classification.naive_bayes: TODO 17 of 18, BernoulliNB.learn_counts")
+
+    def predict_joint_log_proba(self, X: ArrayLike) -> np.ndarray:
+        """log p(k) + sum_d of log q_kd where feature d is there, log(1 - q_kd) where not; (N, V).
+
+        Raises:
+            NotFittedError, ValueError: as `Estimator.check_new_X` and ``counts_of``.
+        """
+        raise NotImplementedError("classical_ml.classification.naive_bayes: TODO 18 of 18, BernoulliNB.predict_joint_log_proba")

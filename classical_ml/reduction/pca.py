@@ -1,0 +1,227 @@
+r"""Principal components: the orthonormal directions along which the data vary most, one after the other.
+
+    X - mean = U S V^T            rows of V^T: the components;    s_j^2 / (N - 1): the variance along the j-th
+
+Of all projections to k dimensions, the one on the first k components loses least (Eckart & Young): the sum
+of squared distances of the samples to their images is s_{k+1}^2 + s_{k+2}^2 + ..., and no other k directions
+do better. The coordinates along the components are uncorrelated; divided by their standard deviations they
+are white (`whiten`). The components are the eigenvectors of the covariance X^T X / (N - 1) too, but forming
+it squares the singular values: those under 1e-8 of the largest drown in its rounding errors.
+
+For wide data a few components cost less than all of them. A random combination of the columns of X leans
+towards the directions of large s; k + p of them, orthonormalised to Q, span those directions nearly, and
+what is left is the SVD of the small matrix Q^T X. Each of q power iterations multiplies by X X^T and so
+sharpens the contrast s_i / s_j to its (2 q + 1)-th power. In expectation, for p >= 2,
+
+    |X - Q Q^T X| <= [(1 + sqrt(k / (p-1))) s_{k+1}^r + (e sqrt(k+p) / p) sqrt(sum_{j>k} s_j^2r)]^(1/r)
+
+with r = 2 q + 1 and the spectral norm: for large q the best possible, s_{k+1}.
+
+Adding noise of equal variance in the D - k directions that were dropped makes a density of it: a Gaussian
+with covariance V_k^T diag(variances) V_k + noise_variance (I - V_k^T V_k), probabilistic PCA.
+
+Shapes   X (N, D), components (k, D), images (N, k).
+Source   Eckart & Young 1936; Halko, Martinsson & Tropp 2011, "Finding structure with randomness",
+         arXiv:0909.4061, algorithms 4.4 and 5.1, corollary 10.10 (the bound); Tipping & Bishop 1999,
+         "Probabilistic principal component analysis", sec. 3.2 (the noise variance), also Bishop 2006,
+         Pattern Recognition and Machine Learning, eq. 12.43-12.46.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from classical_ml.estimator import NotFittedError, Transformer
+
+
+def flip_signs(components: np.ndarray) -> np.ndarray:
+    """Choose the sign of each row so that its entry of largest magnitude is positive.
+
+    v and -v are the same direction, and which of them a decomposition returns is chance. Entries within a
+    relative sqrt(eps) of the largest are as large, up to rounding: the first of them decides.
+
+    Args:
+        components: (K, D), not modified.
+
+    Returns:
+        A new array (K, D). A row of zeros stays.
+    """
+    raise NotImplementedError("classical_ml.reduction.pca: TODO 1 of 11, flip_signs")
+
+
+def right_svd(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All singular values of X, and the directions in the space of the features that belong to them.
+
+    Args:
+        X: (N, D), any rank.
+
+    Returns:
+        s (R,), largest first, and Vt (R, D) with orthonormal rows, R = min(N, D). U is not needed: for N > D
+        the R of X = Q R has the same s and V, and is only D x D.
+    """
+    raise NotImplementedError("classical_ml.reduction.pca: TODO 2 of 11, right_svd")
+
+
+def enough_components(ratios: np.ndarray, share: float) -> int:
+    """The fewest components whose shares of the variance add up to more than ``share``.
+
+    Args:
+        ratios: (K,), each component's share, largest first.
+        share: in (0, 1).
+
+    Returns:
+        In [1, K]; K where even all of them do not suffice.
+    """
+    raise NotImplementedError("classical_ml.reduction.pca: TODO 3 of 11, enough_components")
+
+
+def range_finder(X: np.ndarray, size: int, n_iter: int, *, rng: np.random.Generator) -> np.ndarray:
+    """An orthonormal basis of most of what X reaches (algorithm 4.4, randomized subspace iteration).
+
+    Args:
+        X: (N, D).
+        size: columns of the basis, in [1, min(N, D)].
+        n_iter: power iterations q >= 0. Each product is orthonormalised: in (X X^T)^q, computed as it
+            stands, all columns would turn into the first direction up to rounding.
+        rng: source of the Gaussian test matrix (D, size).
+
+    Returns:
+        Q (N, size), Q^T Q = I, in the dtype of X.
+    """
+    raise NotImplementedError("classical_ml.reduction.pca: TODO 4 of 11, range_finder")
+
+
+def randomized_svd(
+    X: np.ndarray, n_components: int, *, n_oversamples: int = 10, n_iter: int = 7, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The first k singular triplets of X, nearly: X projected on a random basis, then decomposed.
+
+    Args:
+        X: (N, D).
+        n_components: k in [1, min(N, D)].
+        n_oversamples: p >= 0 columns of the basis beyond k, as far as min(N, D) allows.
+        n_iter: power iterations, >= 0.
+        rng: source of randomness.
+
+    Returns:
+        U (N, k), s (k,) with the largest first, Vt (k, D); U and V have orthonormal columns. No s_j is above
+        that of X, up to rounding: a projection only shortens. A basis of min(N, D) columns is exact.
+    """
+    raise NotImplementedError("classical_ml.reduction.pca: TODO 5 of 11, randomized_svd")
+
+
+class PCA(Transformer):
+    """Principal component analysis.
+
+    Args:
+        n_components: how many to keep: an int in [1, min(N, D)]; a float in (0, 1), the share of the variance
+            that they must exceed together (`enough_components`), with "full" only; or None, min(N, D).
+        whiten: divide the coordinates by their standard deviations, sqrt(explained_variance_). A direction
+            in which the data do not vary has none, and its coordinate becomes 0.
+        svd_solver: "full", or "randomized" for a few components of large data.
+        n_oversamples, iterated_power: p and q of "randomized", ints in [0, inf); see `randomized_svd`.
+        rng: source of randomness, needed for "randomized".
+
+    Attributes:
+        components_: (k, D), orthonormal rows, signs as `flip_signs` chooses them.
+        explained_variance_: (k,), variances along them with N - 1 as divisor, largest first. Exactly 0 where
+            the singular value is at most eps (max(N, D) s_max + sqrt(N) |mean|): a rounding error.
+        explained_variance_ratio_: (k,), the same as shares of the total variance of X; 0 if that is 0.
+        singular_values_: (k,), of X less its mean: sqrt((N - 1) explained_variance_).
+        mean_: (D,).
+        noise_variance_: a float: the variance that was dropped, by D - k; exactly 0.0 for k = D, and where
+            what was dropped is a rounding error. With D - k the total variance of `get_covariance` is that of
+            the data; scikit-learn divides by min(N, D) - k, which is the same for N >= D only.
+        n_components_: k.
+        n_features_in_: D.
+    """
+
+    def __init__(
+        self,
+        n_components: int | float | None = None,
+        *,
+        whiten: bool = False,
+        svd_solver: str = "full",
+        n_oversamples: int = 10,
+        iterated_power: int = 7,
+        rng: np.random.Generator | None = None,
+    ):
+        self.n_components = n_components
+        self.whiten = whiten
+        self.svd_solver = svd_solver
+        self.n_oversamples = n_oversamples
+        self.iterated_power = iterated_power
+        self.rng = rng
+
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
+        """Learn the components from X (N, D), N >= 2; ``y`` is ignored. Returns the estimator.
+
+        Raises:
+            InvalidParameterError: a parameter is not as above.
+            ValueError: as `Estimator.check_X`; or X is a single sample.
+        """
+        raise NotImplementedError("classical_ml.reduction.pca: TODO 6 of 11, PCA.fit")
+
+    def _size(self, X: np.ndarray) -> int | float:
+        """The parameter ``n_components``, checked: k, or a share in (0, 1)."""
+        if self.n_components is None:
+            return min(X.shape)
+        if isinstance(self.n_components, (float, np.floating)) and self.svd_solver == "full":
+            self.check_number("n_components", float, 0, 1, low_open=True, high_open=True)
+            return float(self.n_components)
+        self.check_number("n_components", int, 1, min(X.shape))
+        return int(self.n_components)
+
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """The coordinates of each row of X along the components, (N, k), white with ``whiten``.
+
+        Raises:
+            NotFittedError, ValueError: as `Estimator.check_new_X`.
+        """
+        raise NotImplementedError("classical_ml.reduction.pca: TODO 7 of 11, PCA.transform")
+
+    def inverse_transform(self, Z: ArrayLike) -> np.ndarray:
+        """The point (N, D) that has the coordinates Z (N, k) and lies in the plane of the components.
+
+        Raises:
+            NotFittedError: ``fit`` has not run; the message names the class.
+            ValueError: Z is not a finite (N, k); the message names the number of columns and k.
+        """
+        raise NotImplementedError("classical_ml.reduction.pca: TODO 8 of 11, PCA.inverse_transform")
+
+    def get_covariance(self) -> np.ndarray:
+        """The model's covariance (D, D): V_k^T diag(variances) V_k + noise_variance_ (I - V_k^T V_k).
+
+        It is about X, with and without ``whiten`` (where scikit-learn scales the components once more).
+
+        Raises:
+            NotFittedError: ``fit`` has not run; the message names the class.
+        """
+        raise NotImplementedError("classical_ml.reduction.pca: TODO 9 of 11, PCA.get_covariance")
+
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
+        """The log density of each row of X, (N,), under the Gaussian with ``mean_`` and `get_covariance`.
+
+        Returns:
+            -1/2 [D log 2 pi + log|C| + (x - mean)^T C^-1 (x - mean)]; with z the coordinates along the
+            components and rest the squared distance to their plane, the last term is
+            sum_j z_j^2 / variance_j + rest / noise_variance_.
+
+        Raises:
+            NotFittedError, ValueError: as `Estimator.check_new_X`.
+            ValueError: a variance is 0, or ``noise_variance_`` is and k < D: then all data lie in a plane and
+                there is no density. The message names k and D.
+        """
+        raise NotImplementedError("classical_ml.reduction.pca: TODO 10 of 11, PCA.score_samples")
+
+    def score(self, X: ArrayLike, y: ArrayLike | None = None) -> float:
+        """The mean of `score_samples` over the rows of X; ``y`` is ignored. Raises as that does."""
+        raise NotImplementedError("classical_ml.reduction.pca: TODO 11 of 11, PCA.score")
+
+    def _require_fitted(self) -> None:
+        if not hasattr(self, "n_features_in_"):
+            raise NotFittedError("This PCA instance is not fitted yet. Call 'fit' with data first.")
