@@ -44,7 +44,7 @@ SETTINGS = {
     s.name: s
     for s in (
         Setting("PHASE", "a phase of the course, 1 to 12"),
-        Setting("MODULE", "a module: nn_core/layers/linear, or linear where that is clear"),
+        Setting("MODULE", "a module: nn_core/layers/linear, or layers/linear where that is clear"),
         Setting("STACK", "what your module imports: the reference, or your own code", ("reference", "mine")),
         Setting("IMPL", "grade the solutions in place of your files", ("mine", "solutions")),
         Setting("V", "every test, and what your code printed", flag=True),

@@ -107,7 +107,7 @@ def _phase(course: Course, phase: Phase) -> str:
     if _built(phase):
         lines += ["What builds on what:", "", "```mermaid", *_graph(course, phase), "```", ""]
     again = [course.module(path) for path in phase.again]
-    lines += _list("Graded here again", (f"{m.title}, `{m.path}.py` of phase {m.phase}." for m in again))
+    lines += _list("Graded here again", (f"[{m.title}]({m.path}.py), of phase {m.phase}" for m in again))
     lines += _list("Reading", (f"[{r.title}]({r.url})" if r.url else r.title for r in phase.reading))
     lines += _list(
         "Milestone" if len(phase.milestones) == 1 else "Milestones",

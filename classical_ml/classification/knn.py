@@ -1,0 +1,358 @@
+r"""Nearest neighbours: a new sample is like the samples around it.
+
+    predict(q) = majority, or mean, of the y_i of the k samples with the smallest |q - x_i|
+
+There is nothing to learn but where to look, and two ways of looking find the same neighbours to the bit:
+
+    BruteForce   |q - x|^2 = |q|^2 - 2 q.x + |x|^2: one matrix product for a block of queries and all samples
+    KDTree       halves the samples at the median of their widest feature, again and again; a part whose box
+                 is farther from q than the k-th best so far cannot hold a neighbour, and is never looked at
+
+The product formula subtracts numbers that may agree in most digits. So the mean is subtracted first, and the
+formula only nominates: whatever is within its rounding error of the k-th best is measured again by
+subtraction, which is right to the last digits and gives equal distances where points are equally far. The
+tree needs no tolerance at all: rounding is monotone, so the distance to a box, computed with the same
+operations, never exceeds the computed distance to a sample in it.
+
+Ties   Of equally distant samples the one with the lower index is nearer; of classes with equal votes the
+       first in ``classes_`` wins.
+Shapes X (N, D) samples, Q (M, D) queries, neighbours (M, k), nearest first.
+Source Cover & Hart 1967, "Nearest neighbor pattern classification"; Friedman, Bentley & Finkel 1977, "An
+       algorithm for finding best matches in logarithmic expected time", sec. 3 (the tree) and 4 (the search).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from classical_ml.estimator import Classifier, Estimator, Regressor
+
+BLOCK = 1 << 21  # numbers in the largest scratch array
+AUTO_DIMENSIONS = 5  # up to so many features "auto" takes the tree
+
+Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def squared_lengths(V: np.ndarray) -> np.ndarray:
+    """The sum of squares of each vector in V (..., D), of the shape (...)."""
+    raise NotImplementedError("classical_ml.classification.knn: TODO 1 of 21, squared_lengths")
+
+
+def blocks(count: int, width: int) -> Iterator[slice]:
+    """Slices that cover range(count), each of at least one row and at most BLOCK / width rows."""
+    rows = max(1, BLOCK // max(1, width))
+    for start in range(0, count, rows):
+        yield slice(start, min(start + rows, count))
+
+
+class BruteForce:
+    """Look at every sample.
+
+    Args:
+        X: (N, D), finite floats; kept, not copied.
+
+    Attributes:
+        evaluations: distances from a query to a sample asked for so far, an int: N for each query.
+    """
+
+    def __init__(self, X: np.ndarray):
+        self.X = X
+        self.mean = X.mean(axis=0)
+        self.centred = X - self.mean
+        self.squares = squared_lengths(self.centred)  # (N,)
+        self.evaluations = 0
+
+    def approximate(self, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """|q|^2 - 2 q.x + |x|^2 around the mean of the samples.
+
+        Args:
+            Q: (M, D).
+
+        Returns:
+            Squared distances up to rounding (M, N); and by how much two of a row may be out together, (M, 1):
+            a sample that is nearer than another by subtraction is less than that farther here.
+        """
+        raise NotImplementedError("classical_ml.classification.knn: TODO 2 of 21, BruteForce.approximate")
+
+    def measure(self, Q: np.ndarray, chosen: np.ndarray) -> Pairs:
+        """|q - x|^2 by subtraction for the pairs marked in ``chosen``, bools (M, N).
+
+        Returns:
+            Queries (P,), ascending; samples (P,), ascending for each query; and |q - x|^2 (P,).
+        """
+        raise NotImplementedError("classical_ml.classification.knn: TODO 3 of 21, BruteForce.measure")
+
+    def nearest(self, Q: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """The k nearest samples of each query, nearest first, the lower index first where equally near.
+
+        Args:
+            Q: (M, D).
+            k: 1 <= k <= N.
+
+        Returns:
+            Distances (M, k) in the wider dtype of Q and X, and the rows of X, ints (M, k).
+        """
+        raise NotImplementedError("classical_ml.classification.knn: TODO 4 of 21, BruteForce.nearest")
+
+    def within(self, Q: np.ndarray, radius: float) -> Pairs:
+        """All samples at a distance <= ``radius`` of each query.
+
+        Args:
+            Q: (M, D).
+            radius: >= 0.
+
+        Returns:
+            Queries (P,), rows of Q; samples (P,), rows of X; and distances (P,). Ordered by query, then
+            distance, then sample.
+        """
+        raise NotImplementedError("classical_ml.classification.knn: TODO 6 of 21, BruteForce.within")
+
+
+class KDTree:
+    """Look at the parts of space that are in reach.
+
+    The tree is complete and stored in arrays: the children of node j are 2 j + 1 and 2 j + 2, the leaves are
+    the last nodes, and node j holds the samples ``order[starts[j] : stops[j]]``. The left child of a node
+    gets the lower half of its samples (rounded down) along its widest feature, whether or not values repeat.
+
+    Args:
+        X: (N, D), finite floats; kept, not copied.
+        leaf_size: >= 1. Nodes are halved while all have more samples, so that a leaf has 1 to leaf_size + 1.
+
+    Attributes:
+        order: the samples, ints (N,), those of a leaf side by side.
+        starts, stops: (J,), ints, for the J nodes.
+        lower, upper: (J, D), the box: the smallest and the largest value of each feature in the node.
+        evaluations: distances from a query to a sample computed so far, an int.
+    """
+
+    def __init__(self, X: np.ndarray, leaf_size: int = 30):
+        raise NotImplementedError("classical_ml.classification.knn: TODO 7 of 21, KDTree.__init__")
+
+    def box_distances(self, Q: np.ndarray, node: int) -> np.ndarray:
+        """The squared distance from each query in Q (M, D) to the box of ``node``, (M,); 0 inside of it."""
+        raise NotImplementedError("classical_ml.classification.knn: TODO 8 of 21, KDTree.box_distances")
+
+    def leaves(self, Q: np.ndarray, reach: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Walk the tree with all queries at once: each goes to its own half first, then to the other.
+
+        Args:
+            Q: (M, D).
+            reach: (M,), squared distances. It is read anew at every node: the caller lowers it in between.
+
+        Yields:
+            The samples of a leaf (L,), and the queries (R,), R >= 1, whose reach is at least their distance
+            from its box. Every query comes to a leaf at most once.
+        """
+        raise NotImplementedError("classical_ml.classification.knn: TODO 9 of 21, KDTree.leaves")
+
+    def measure(self, Q: np.ndarray, samples: np.ndarray) -> np.ndarray:
+        """|q - x|^2 of all queries Q (R, D) and the given samples (L,), (R, L)."""
+        raise NotImplementedError("classical_ml.classification.knn: TODO 10 of 21, KDTree.measure")
+
+    def nearest(self, Q: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """As `BruteForce.nearest`, with the same result."""
+        raise NotImplementedError("classical_ml.classification.knn: TODO 11 of 21, KDTree.nearest")
+
+    def within(self, Q: np.ndarray, radius: float) -> Pairs:
+        """As `BruteForce.within`, with the same result."""
+        raise NotImplementedError("classical_ml.classification.knn: TODO 12 of 21, KDTree.within")
+
+    def _blocks(self, Q: np.ndarray) -> Iterator[slice]:
+        return blocks(len(Q), int(self.stops[-1] - self.starts[-1]) * self.X.shape[1])
+
+
+def closest_first(found: list[Pairs], radius: float) -> Pairs:
+    """The pairs at a distance <= ``radius`` as `BruteForce.within` returns them.
+
+    Args:
+        found: queries (P,), samples (P,) and squared distances (P,), any number of times.
+        radius: >= 0.
+    """
+    raise NotImplementedError("classical_ml.classification.knn: TODO 5 of 21, closest_first")
+
+
+def closeness(distances: np.ndarray) -> np.ndarray:
+    """Weights in proportion to 1 / distance, the nearest neighbour's 1.
+
+    Args:
+        distances: (M, k), ascending, >= 0.
+
+    Returns:
+        (M, k): distances[:, 0] / distances, which cannot overflow. Where a row has distances of 0, their
+        weights are 1 and all others 0.
+    """
+    raise NotImplementedError("classical_ml.classification.knn: TODO 13 of 21, closeness")
+
+
+class NeighborSearch(Estimator):
+    """What the estimators of this file share. Each has the parameters
+
+    n_neighbors: k, an int in [1, inf).
+    algorithm: "brute" (`BruteForce`), "kd_tree" (`KDTree`) or "auto": the tree for up to 5 features. The
+        neighbours are the same.
+    leaf_size: of the tree, an int in [1, inf).
+
+    and the attributes ``index_``, one of the two, and ``n_samples_fit_``, N.
+    """
+
+    n_neighbors: int
+    algorithm: str
+    leaf_size: int
+
+    def check_parameters(self) -> None:
+        """Refuse parameters that are not as above, with an InvalidParameterError."""
+        self.check_number("n_neighbors", int, 1)
+        self.check_option("algorithm", ("auto", "brute", "kd_tree"))
+        self.check_number("leaf_size", int, 1)
+
+    def build(self, X: np.ndarray) -> None:
+        """Set ``index_`` over a copy of the samples X (N, D), ``n_samples_fit_`` and ``n_features_in_``."""
+        raise NotImplementedError("classical_ml.classification.knn: TODO 14 of 21, NeighborSearch.build")
+
+    def kneighbors(
+        self, X: ArrayLike | None = None, n_neighbors: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The nearest samples of each row of X (M, D), nearest first; in ties the lower index comes first.
+
+        Args:
+            X: queries; None takes the samples of ``fit``, none of which is its own neighbour.
+            n_neighbors: k; None takes the parameter.
+
+        Returns:
+            Distances (M, k) and indices of the samples, ints (M, k).
+
+        Raises:
+            NotFittedError, ValueError: as `Estimator.check_new_X`; or fewer than k samples are there, not
+                counting the query itself, or k < 1: the message names k and their number.
+        """
+        raise NotImplementedError("classical_ml.classification.knn: TODO 15 of 21, NeighborSearch.kneighbors")
+
+
+class NearestNeighbors(NeighborSearch):
+    """Find neighbours, and predict nothing.
+
+    Args:
+        n_neighbors: k of `kneighbors`, an int in [1, inf).
+        radius: of `radius_neighbors`, a float in [0, inf).
+        algorithm, leaf_size: see `NeighborSearch`.
+    """
+
+    def __init__(
+        self, n_neighbors: int = 5, radius: float = 1.0, *, algorithm: str = "auto", leaf_size: int = 30
+    ):
+        self.n_neighbors = n_neighbors
+        self.radius = radius
+        self.algorithm = algorithm
+        self.leaf_size = leaf_size
+
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
+        """Remember the samples X (N, D); ``y`` is ignored. Returns the estimator.
+
+        Raises:
+            InvalidParameterError: a parameter is not as above.
+            ValueError: as `Estimator.check_X`.
+        """
+        raise NotImplementedError("classical_ml.classification.knn: TODO 16 of 21, NearestNeighbors.fit")
+
+    def radius_neighbors(self, X: ArrayLike) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """The samples at a distance <= ``radius`` of each row of X (M, D), in the order of `kneighbors`.
+
+        Returns:
+            Two lists of M arrays: the distances, and the indices of the samples, ints; as many as there are.
+
+        Raises:
+            NotFittedError, ValueError: as `Estimator.check_new_X`.
+        """
+        raise NotImplementedError("classical_ml.classification.knn: TODO 17 of 21, NearestNeighbors.radius_neighbors")
+
+
+class KNeighborsClassifier(NeighborSearch, Classifier):
+    """The vote of the k nearest samples.
+
+    Args:
+        n_neighbors, algorithm, leaf_size: see `NeighborSearch`.
+        weights: "uniform", or "distance": a vote counts 1 / distance, and samples at distance 0, if there
+            are any, decide alone.
+
+    Attributes:
+        classes_: (V,), sorted.
+        n_features_in_: D.
+    """
+
+    def __init__(
+        self,
+        n_neighbors: int = 5,
+        *,
+        weights: str = "uniform",
+        algorithm: str = "auto",
+        leaf_size: int = 30,
+    ):
+        self.n_neighbors = n_neighbors
+        self.weights = weights
+        self.algorithm = algorithm
+        self.leaf_size = leaf_size
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Remember the samples X (N, D) and their classes y (N,). Returns the estimator.
+
+        Raises:
+            InvalidParameterError: a parameter is not as above.
+            ValueError: as `Classifier.check_X_y`.
+        """
+        raise NotImplementedError("classical_ml.classification.knn: TODO 18 of 21, KNeighborsClassifier.fit")
+
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+        """The share of each class in the votes, (M, V), for X (M, D).
+
+        Raises:
+            NotFittedError, ValueError: as `kneighbors`.
+        """
+        raise NotImplementedError("classical_ml.classification.knn: TODO 19 of 21, KNeighborsClassifier.predict_proba")
+
+
+class KNeighborsRegressor(NeighborSearch, Regressor):
+    """The mean of the k nearest samples' targets.
+
+    Args:
+        n_neighbors, algorithm, leaf_size: see `NeighborSearch`.
+        weights: "uniform", or "distance": a mean weighted by 1 / distance; samples at distance 0, if there
+            are any, decide alone.
+
+    Attributes:
+        n_features_in_: D.
+    """
+
+    def __init__(
+        self,
+        n_neighbors: int = 5,
+        *,
+        weights: str = "uniform",
+        algorithm: str = "auto",
+        leaf_size: int = 30,
+    ):
+        self.n_neighbors = n_neighbors
+        self.weights = weights
+        self.algorithm = algorithm
+        self.leaf_size = leaf_size
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Remember the samples X (N, D) and their targets y (N,) or (N, K). Returns the estimator.
+
+        Raises:
+            InvalidParameterError: a parameter is not as above.
+            ValueError: as `Regressor.check_X_y`.
+        """
+        raise NotImplementedError("classical_ml.classification.knn: TODO 20 of 21, KNeighborsRegressor.fit")
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """The mean of the neighbours' targets, (M,), or (M, K) if y had K columns, for X (M, D).
+
+        Raises:
+            NotFittedError, ValueError: as `kneighbors`.
+        """
+        raise NotImplementedError("classical_ml.classification.knn: TODO 21 of 21, KNeighborsRegressor.predict")
