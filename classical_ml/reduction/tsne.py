@@ -1,0 +1,249 @@
+r"""t-SNE: a map on which neighbours stay neighbours, and the rest goes where there is room.
+
+    p_j|i = exp(-beta_i |x_i - x_j|^2) / sum_{k != i} exp(-beta_i |x_i - x_k|^2),  p_ij = (p_j|i + p_i|j) / 2N
+    q_ij  = w_ij / Z,     w_ij = 1 / (1 + |y_i - y_j|^2),      Z = sum_{k != l} w_kl
+    minimise  C = KL(P || Q) = sum_{i != j} p_ij log(p_ij / q_ij)   over the positions y_i on the map
+
+beta_i = 1 / (2 sigma_i^2) is chosen for each sample so that the entropy of p_.|i is log(perplexity): then a
+sample has about as many neighbours where the data are dense as where they are sparse. The heavy tail of w
+lets samples that are moderately far apart move much farther apart on the map, which has not room enough for
+all the neighbours that a space of many dimensions offers. The gradient is a balance of springs,
+
+    dC / dy_i = 4 [ sum_j p_ij w_ij (y_i - y_j)  -  (1 / Z) sum_j w_ij^2 (y_i - y_j) ]
+                    neighbours attract               everybody repels
+
+Written this way Z is needed only at the end: one pass over the pairs, in blocks of rows that stay in the
+cache, makes both sums and Z. Early exaggeration multiplies the attraction, so that groups form while they
+can still pass through each other. C is not convex: maps from different starts differ.
+
+Shapes   X (N, D), P and squared distances (N, N), Y (N, K) with K = n_components.
+Source   van der Maaten & Hinton 2008, "Visualizing data using t-SNE", JMLR 9, sec. 2, eq. 4 and 5, sec. 3.4
+         (momentum, gains, exaggeration); van der Maaten 2014, "Accelerating t-SNE using tree-based
+         algorithms", JMLR 15, eq. 8 (attraction and repulsion); Kobak & Linderman 2021, Nature Biotechnology
+         39, and Belkina et al. 2019, Nature Communications 10 (initialization by PCA, learning rate).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from classical_ml.estimator import Estimator
+from classical_ml.reduction.pca import PCA
+
+BLOCK = 1 << 19  # bytes: two blocks of rows that stay in the second-level cache
+EXPLORATION = 250  # iterations with early exaggeration
+TOLERANCE = 1e-10  # of an entropy, in nats
+START = 1e-4  # standard deviation of the first positions
+
+
+def squared_distances(X: np.ndarray) -> np.ndarray:
+    """|x_i - x_j|^2 for all pairs of rows, from one matrix product.
+
+    Args:
+        X: (N, D).
+
+    Returns:
+        (N, N), float64, symmetric, >= 0, 0 on the diagonal. Entries up to eps * D * (|x_i|^2 + |x_j|^2), with
+        X less its mean and eps of float64, count as 0: rounding errors, as between copies of a sample.
+    """
+    raise NotImplementedError("classical_ml.reduction.tsne: TODO 1 of 11, squared_distances")
+
+
+def conditional_probabilities(distances: np.ndarray, perplexity: float) -> np.ndarray:
+    """p_j|i in proportion to exp(-beta_i d_ij), where beta_i makes the entropy of row i log(perplexity).
+
+    Args:
+        distances: (N, M), the squared distances of each sample to M others, not modified.
+        perplexity: in [1, M + 1).
+
+    Returns:
+        (N, M), float64; rows sum to 1, entropies are right to 1e-10 nats. Where no beta has the entropy, the
+        nearest: a row with m > perplexity equal smallest distances is 1 / m on these and 0 elsewhere, and
+        with perplexity >= M rows are uniform.
+
+    Raises:
+        ValueError: perplexity is not in [1, M + 1); the message names it and the number of samples, M + 1.
+    """
+    raise NotImplementedError("classical_ml.reduction.tsne: TODO 3 of 11, conditional_probabilities")
+
+
+def match_entropy(distances: np.ndarray, target: float) -> np.ndarray:
+    """Search the log(beta) of all rows at once, for `conditional_probabilities`.
+
+    The entropy falls as beta grows. A trial narrows the bracket from one side; the next is Newton's, where
+    that is inside the bracket, and its middle elsewhere.
+
+    Args:
+        distances: (B, M), not modified.
+        target: the entropy, in nats.
+
+    Returns:
+        (B, M), the rows exp(-beta d), divided by their sums.
+    """
+    raise NotImplementedError("classical_ml.reduction.tsne: TODO 2 of 11, match_entropy")
+
+
+def joint_probabilities(distances: np.ndarray, perplexity: float) -> np.ndarray:
+    """p_ij = (p_j|i + p_i|j) / 2N: symmetric, so that no outlier is without attraction.
+
+    Args:
+        distances: (N, N), squared, symmetric.
+        perplexity: in [1, N).
+
+    Returns:
+        (N, N), float64: symmetric, sums to 1, 0 on the diagonal.
+
+    Raises:
+        ValueError: as `conditional_probabilities`.
+    """
+    raise NotImplementedError("classical_ml.reduction.tsne: TODO 4 of 11, joint_probabilities")
+
+
+def kl_divergence(P: np.ndarray, Y: np.ndarray) -> float:
+    """sum_{i != j} p_ij log(p_ij / q_ij), where 0 log 0 = 0.
+
+    Args:
+        P: (N, N), 0 on the diagonal.
+        Y: (N, K).
+
+    Returns:
+        In nats, in float64 whatever the dtypes. -log(q) is log(1 + d) + log(Z), right however small q is.
+    """
+    raise NotImplementedError("classical_ml.reduction.tsne: TODO 5 of 11, kl_divergence")
+
+
+def gradient(P: np.ndarray, Y: np.ndarray, exaggeration: float = 1.0) -> np.ndarray:
+    """dC / dY = 4 sum_j (p_ij - q_ij) w_ij (y_i - y_j), with ``exaggeration`` times P in place of P.
+
+    Args:
+        P: (N, N), symmetric.
+        Y: (N, K), not modified; anywhere, since only differences count.
+        exaggeration: multiplies the attraction, not q.
+
+    Returns:
+        (N, K), in the dtype of Y; 0 for a single sample. Errors are of the order of eps |y|^2 relative to the
+        forces, with y from the middle of the map: in float32 about 1e-4 for a map 30 units wide.
+    """
+    raise NotImplementedError("classical_ml.reduction.tsne: TODO 6 of 11, gradient")
+
+
+def descend(
+    slope: Callable[[np.ndarray], np.ndarray],
+    Y: np.ndarray,
+    steps: int,
+    *,
+    learning_rate: float,
+    momentum: float,
+    min_grad_norm: float = 0.0,
+) -> tuple[np.ndarray, int]:
+    """Gradient descent with momentum and a gain for each coordinate, which starts at 1. A step is
+
+        g = slope(Y);   gain = gain + 0.2 where update * g < 0, 0.8 gain elsewhere, but at least 0.01
+        update = momentum * update - learning_rate * gain * g;          Y = Y + update
+
+    with update = 0 at first: where a coordinate keeps moving downhill its gain grows, where it has just
+    overshot the gain shrinks.
+
+    Args:
+        slope: Y (N, K) -> the gradient (N, K).
+        Y: (N, K), not modified.
+        steps: how many, >= 0.
+        learning_rate: > 0.
+        momentum: in [0, 1).
+        min_grad_norm: the step for which |gain * g| (all entries) is at most this is the last.
+
+    Returns:
+        The last positions, a new array in the dtype of Y, and how many steps were made.
+    """
+    raise NotImplementedError("classical_ml.reduction.tsne: TODO 7 of 11, descend")
+
+
+class TSNE(Estimator):
+    """A map of the samples in a few dimensions. It has no ``transform``: new samples need a new map.
+
+    Args:
+        n_components: K, an int in [1, inf).
+        perplexity: about how many neighbours each sample has; a float in [1, N).
+        early_exaggeration: what multiplies P for the first 250 iterations; a float in [1, inf).
+        learning_rate: a float in (0, inf), or "auto": max(N / early_exaggeration / 4, 50).
+        max_iter: iterations, those with exaggeration included; an int in [1, inf).
+        min_grad_norm: each of the two descents ends with the step that gets there; a float in [0, inf).
+        init: "pca" (the first K components, scaled so that the first has a standard deviation of 1e-4; K
+            can be at most min(N, D)), "random" (normal, of standard deviation 1e-4), or positions (N, K).
+        rng: source of randomness, needed for "random".
+
+    Attributes:
+        embedding_: (N, K), float32, in which the map is computed.
+        kl_divergence_: KL(P || Q) of the map, without exaggeration.
+        n_iter_: how many iterations were made, the last included (scikit-learn's is the last one's index).
+        learning_rate_: the learning rate that was used.
+        n_features_in_: D.
+
+    As in scikit-learn there are two descents, each of which starts at rest with gains of 1: 250 iterations
+    with exaggeration and momentum 0.5, the remaining ones with momentum 0.8. Two differences: w is eq. 4's
+    for every K (scikit-learn's tail is lighter for K > 2), and nothing ends a descent but min_grad_norm.
+    """
+
+    def __init__(
+        self,
+        n_components: int = 2,
+        *,
+        perplexity: float = 30.0,
+        early_exaggeration: float = 12.0,
+        learning_rate: float | str = "auto",
+        max_iter: int = 1000,
+        min_grad_norm: float = 1e-7,
+        init: str | ArrayLike = "pca",
+        rng: np.random.Generator | None = None,
+    ):
+        self.n_components = n_components
+        self.perplexity = perplexity
+        self.early_exaggeration = early_exaggeration
+        self.learning_rate = learning_rate
+        self.max_iter = max_iter
+        self.min_grad_norm = min_grad_norm
+        self.init = init
+        self.rng = rng
+
+    def check_parameters(self) -> None:
+        """Refuse parameters that are not as the class says, whatever the data.
+
+        Raises:
+            InvalidParameterError: as `Estimator.check_number` and `Estimator.check_option`.
+        """
+        raise NotImplementedError("classical_ml.reduction.tsne: TODO 8 of 11, TSNE.check_parameters")
+
+    def start(self, X: np.ndarray) -> np.ndarray:
+        """The first positions (N, K), float32, as ``init`` says, for X (N, D).
+
+        Data without any variance start, with "pca", at 0.
+
+        Raises:
+            InvalidParameterError: "random" without an rng; or K > min(N, D) with "pca".
+            ValueError: given positions are not finite, or not of shape (N, K); the message names both shapes.
+        """
+        raise NotImplementedError("classical_ml.reduction.tsne: TODO 9 of 11, TSNE.start")
+
+    def objective(self, X: np.ndarray) -> tuple[Callable[..., np.ndarray], Callable[[np.ndarray], float]]:
+        """What is minimised for X (N, D): its gradient, of Y and ``exaggeration``, and its value, of Y."""
+        P = joint_probabilities(squared_distances(X), self.perplexity)
+        return partial(gradient, P.astype(np.float32)), partial(kl_divergence, P)
+
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
+        """Make the map of X (N, D); ``y`` is ignored. Returns the estimator.
+
+        Raises:
+            InvalidParameterError: as `check_parameters` and `start`.
+            ValueError: as `Estimator.check_X`, `conditional_probabilities` (perplexity >= N) and `start`.
+        """
+        raise NotImplementedError("classical_ml.reduction.tsne: TODO 10 of 11, TSNE.fit")
+
+    def fit_transform(self, X: ArrayLike, y: ArrayLike | None = None) -> np.ndarray:
+        """Fit, and return the map, (N, K)."""
+        raise NotImplementedError("classical_ml.reduction.tsne: TODO 11 of 11, TSNE.fit_transform")
