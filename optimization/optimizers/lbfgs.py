@@ -6,13 +6,12 @@ r"""L-BFGS: Newton's method whose inverse Hessian is built from the last few ste
 
 H is the symmetric positive definite matrix nearest to the one before that maps the change of the gradient to
 the step that caused it. Applied to a vector from the newest of m pairs to the oldest and back it costs 4mD
-multiplications and no matrix. The line search is not a luxury: its curvature condition is what makes s'y > 0,
+multiplications and no matrix. The line search is not a luxury: its second condition is what makes s'y > 0,
 without which H would not be positive definite.
 
 Shapes   D features of the flat vector x; gradient, s, y (D,); m pairs, at most `memory`.
 Source   Nocedal & Wright 2006, "Numerical optimization", eq. 6.17, algorithms 7.4 (two loops), 7.5, eq. 7.20
-         (scaling), 3.5 and 3.6 (line search), eq. 3.59 (cubic); Hager & Zhang 2005, "A new conjugate gradient
-         method with guaranteed descent", sec. 4 (values that only differ by rounding).
+         (scaling); Liu & Nocedal 1989, "On the limited memory BFGS method for large scale optimization".
 """
 
 from __future__ import annotations
@@ -20,24 +19,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import copysign, inf, isfinite, nan, sqrt
-from typing import NamedTuple
+from math import inf, isfinite
 
 import numpy as np
 
 from foundations.computational_graph import Array, Tensor
+from optimization.optimizers.line_search import ULPS, Point, strong_wolfe
 from optimization.optimizers.optimizer import Optimizer
 
-ULPS = 256  # values that differ by less, relatively, may differ by rounding alone
 PATIENCE = 20  # steps that lower neither the value nor the gradient: only rounding is left
-
-
-class Point(NamedTuple):
-    """A point on the line x + step * direction: the value there and its derivative by the step."""
-
-    step: float
-    value: float
-    slope: float
 
 
 @dataclass(frozen=True)
@@ -74,54 +64,7 @@ def two_loop(gradient: Array, steps: Sequence[Array], changes: Sequence[Array]) 
     Returns:
         H g (D,), a new array; minus it is the direction of descent.
     """
-    raise NotImplementedError("optimization.optimizers.lbfgs: TODO 1 of 8, two_loop")
-
-
-def cubic_minimum(a: Point, b: Point) -> float:
-    """Find the minimum of the cubic that has the values and the slopes of two points with different steps.
-
-    Returns:
-        The step at the minimum, wherever it lies; NaN if the cubic has none or a value is not finite.
-    """
-    raise NotImplementedError("optimization.optimizers.lbfgs: TODO 2 of 8, cubic_minimum")
-
-
-def strong_wolfe(
-    line: Callable[[float], tuple[float, float]],
-    value: float,
-    slope: float,
-    step: float = 1.0,
-    *,
-    c1: float = 1e-4,
-    c2: float = 0.9,
-    max_evaluations: int = 50,
-    rounding: float = ULPS * 2.0**-52,
-) -> Point:
-    """Find a step t > 0 along a line that descends at 0, by bracketing and zooming, such that
-
-        f(t) <= f(0) + c1 t f'(0) + rounding |f(0)|        enough decrease for so long a step
-        |f'(t)| <= c2 |f'(0)|                              flat enough: neither too short nor too long
-
-    A trial whose value or slope is not finite counts as too long a step. If the first trial fulfils both
-    conditions it is the answer, with no other evaluation; while all trials go down, each is 2 to 10 times as
-    long as the one before.
-
-    Args:
-        line: step -> (f, f').
-        value, slope: f(0), and f'(0) < 0.
-        step: the first trial, > 0.
-        c1, c2: 0 < c1 < c2 < 1.
-        max_evaluations: of ``line``.
-        rounding: relative error of the values: close to a minimum they go up and down by that much.
-
-    Returns:
-        (t, f(t), f'(t)). If no trial fulfilled both conditions: the lowest that fulfilled the first, or
-        (0, value, slope) if none did.
-
-    Raises:
-        ValueError: the slope is not negative, or the step not positive and finite; the message names it.
-    """
-    raise NotImplementedError("optimization.optimizers.lbfgs: TODO 3 of 8, strong_wolfe")
+    raise NotImplementedError("optimization.optimizers.lbfgs: TODO 1 of 6, two_loop")
 
 
 def _along(
@@ -167,7 +110,7 @@ def descend(
     Raises:
         ValueError: as `minimize`.
     """
-    raise NotImplementedError("optimization.optimizers.lbfgs: TODO 4 of 8, descend")
+    raise NotImplementedError("optimization.optimizers.lbfgs: TODO 2 of 6, descend")
 
 
 def minimize(
@@ -195,7 +138,7 @@ def minimize(
             (its shape); the gradient has another shape (both shapes); or the function or its gradient is not
             finite at the start (what arrived).
     """
-    raise NotImplementedError("optimization.optimizers.lbfgs: TODO 5 of 8, minimize")
+    raise NotImplementedError("optimization.optimizers.lbfgs: TODO 3 of 6, minimize")
 
 
 class LBFGS(Optimizer):
@@ -224,7 +167,7 @@ class LBFGS(Optimizer):
         tolerance_grad: float = 1e-7,
         history_size: int = 10,
     ):
-        raise NotImplementedError("optimization.optimizers.lbfgs: TODO 6 of 8, LBFGS.__init__")
+        raise NotImplementedError("optimization.optimizers.lbfgs: TODO 4 of 6, LBFGS.__init__")
 
     def add_param_group(self, group: Mapping) -> None:
         """Take the one group there is.
@@ -232,7 +175,7 @@ class LBFGS(Optimizer):
         Raises:
             ValueError: there is a group already (the message says that L-BFGS has 1); or as `Optimizer` says.
         """
-        raise NotImplementedError("optimization.optimizers.lbfgs: TODO 7 of 8, LBFGS.add_param_group")
+        raise NotImplementedError("optimization.optimizers.lbfgs: TODO 5 of 6, LBFGS.add_param_group")
 
     def step(self, closure: Callable[[], Tensor | float]) -> Tensor | float:  # type: ignore[override]
         """Take up to max_iter steps; fewer when tolerance_grad is reached or nothing more is gained.
@@ -248,4 +191,4 @@ class LBFGS(Optimizer):
         Raises:
             ValueError: the loss or its gradient is not finite where the call begins.
         """
-        raise NotImplementedError("optimization.optimizers.lbfgs: TODO 8 of 8, LBFGS.step")
+        raise NotImplementedError("optimization.optimizers.lbfgs: TODO 6 of 6, LBFGS.step")

@@ -1,0 +1,130 @@
+r"""A decision tree as eight arrays: what each node knows, the leaf a row falls in, what the splits removed.
+
+    a row goes left where x[feature] <= threshold, until it is in a leaf; the answer is the value of the leaf
+
+A node holds rows of weight w. Its value is their weighted mean target m, its impurity their distance from it:
+
+    numbers  E(y - m)^2          classes  gini 1 - sum p_k^2  or  entropy - sum p_k log2 p_k
+
+With one-hot targets m is the share p_k of each class, and the Gini impurity is their mean square distance
+from m, as for numbers. A node's risk is its impurity times its share of all weight: risks of nodes can be
+compared, and those of the leaves add up to the impurity that is left.
+
+Objects that point to objects would be walked row by row. Arrays send all rows down a level in one step, and
+make of pruning and of importances a few sums.
+
+Shapes   X (N, D), targets (N, V), one-hot or V = 1. M rows in the K nodes of a level, J nodes in all.
+Source   Breiman, Friedman, Olshen & Stone 1984, Classification and Regression Trees, ch. 4 (impurities), sec.
+         5.3.4 (importances), ch. 8 (least squares).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+TIE = 1e-10  # what differs by less, relatively, may differ by rounding alone
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A binary tree as arrays over its J nodes, numbered depth first: the left child of j is j + 1.
+
+    A row with x[feature] <= threshold goes left. In a leaf the children are -1, feature and threshold -2.
+    """
+
+    children_left: np.ndarray  # (J,) ints
+    children_right: np.ndarray  # (J,) ints
+    feature: np.ndarray  # (J,) ints
+    threshold: np.ndarray  # (J,)
+    value: np.ndarray  # (J, V): shares of the classes, or the mean (V = 1)
+    impurity: np.ndarray  # (J,)
+    n_node_samples: np.ndarray  # (J,) ints: rows of positive weight
+    weighted_n_node_samples: np.ndarray  # (J,): sum of their weights
+
+    @property
+    def node_count(self) -> int:
+        """J."""
+        return len(self.feature)
+
+    @property
+    def risk(self) -> np.ndarray:
+        """(J,): impurity times share of all weight."""
+        return self.impurity * self.weighted_n_node_samples / self.weighted_n_node_samples[0]
+
+    @property
+    def is_leaf(self) -> np.ndarray:
+        """(J,) bools."""
+        return self.children_left < 0
+
+    def apply(self, X: np.ndarray) -> np.ndarray:
+        """The leaf of each row of X (N, D): ints (N,). All rows take a step at once, level by level."""
+        node, rows = np.zeros(len(X), np.intp), np.arange(len(X))
+        while len(rows := rows[~self.is_leaf[node[rows]]]):
+            at = node[rows]
+            left = X[rows, self.feature[at]] <= self.threshold[at]
+            node[rows] = np.where(left, self.children_left[at], self.children_right[at])
+        return node
+
+    def get_depth(self) -> int:
+        """The most questions that a row is asked; 0 where the root is a leaf."""
+        depth, level = 0, np.zeros(1, np.intp)
+        while len(level := level[~self.is_leaf[level]]):
+            depth, level = depth + 1, np.concatenate([self.children_left[level], self.children_right[level]])
+        return depth
+
+
+class Nodes(NamedTuple):
+    """What `describe` returns: an entry for each of the K nodes of a level."""
+
+    size: np.ndarray  # (K,) ints: rows
+    weight: np.ndarray  # (K,): the sum of their weights
+    value: np.ndarray  # (K, V): the weighted mean of their targets
+    impurity: np.ndarray  # (K,)
+
+
+def p_log_p(p: np.ndarray) -> np.ndarray:
+    """p log2 p, and 0 at p = 0, for p of any shape in [0, 1] or beside it by rounding."""
+    return p * np.log2(np.maximum(p, np.finfo(float).tiny))
+
+
+def describe(target: np.ndarray, weight: np.ndarray, node: np.ndarray, n_nodes: int, criterion: str) -> Nodes:
+    """Size, weight, value and impurity of the nodes of a level, from the rows in them.
+
+    Args:
+        target: (M, V), one-hot for "gini" and "entropy".
+        weight: (M,), > 0.
+        node: (M,), the node of each row, in [0, n_nodes); every node has a row.
+        criterion: "gini", "entropy" (in bits) or "squared_error" (summed over the V targets).
+
+    Returns:
+        `Nodes`; where all targets of a node are equal, the impurity is exactly 0.
+    """
+    total = np.bincount(node, weight, n_nodes)
+    origin = np.zeros((n_nodes, target.shape[1]))
+    if criterion == "squared_error":
+        origin[node] = target  # measured from one of its rows, a node of equal targets has exactly their mean
+    sums = [np.bincount(node, weight * column, n_nodes) for column in (target - origin[node]).T]
+    value = origin + np.stack(sums, axis=1) / total[:, None]  # (K, V)
+    if criterion == "gini":
+        impurity = 1.0 - (value * value).sum(axis=1)
+    elif criterion == "entropy":
+        impurity = -p_log_p(value).sum(axis=1)
+    else:
+        squares = ((target - value[node]) ** 2).sum(axis=1)
+        impurity = np.bincount(node, weight * squares, n_nodes) / total
+    return Nodes(np.bincount(node, minlength=n_nodes), total, value, np.maximum(impurity, 0.0))
+
+
+def feature_importances(tree: Tree, n_features: int) -> np.ndarray:
+    """What the splits of each feature remove: the risk of a node less those of its two children.
+
+    Returns:
+        (D,), scaled to the sum 1; zeros where nothing is removed.
+    """
+    risk, split = tree.risk, np.flatnonzero(~tree.is_leaf)
+    removed = risk[split] - risk[tree.children_left[split]] - risk[tree.children_right[split]]
+    total = np.bincount(tree.feature[split], np.maximum(removed, 0.0), n_features)
+    return total / total.sum() if total.sum() > 0.0 else np.zeros(n_features)
