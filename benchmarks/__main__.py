@@ -29,7 +29,7 @@ def main() -> int:
         parser.error(f"a median needs at least 7 rounds, got {options.rounds}")
     rows = [row for row in ROWS if not options.names or row.workload in options.names]
     screen = console()
-    servers = open_servers(("ours", "hand", "pytorch", "hips"))
+    servers = open_servers(("ours", "hand", "pytorch", "hips", "scikit"))
     try:
         comparisons: list[Comparison] = []
         for row in rows:

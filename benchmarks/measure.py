@@ -23,7 +23,7 @@ class Row:
 
     workload: str
     title: str
-    against: str  # pytorch | hips | hand
+    against: str  # pytorch | hips | hand | scikit
     goal: float  # what it should be
     gate: float  # what it must not exceed
 
@@ -34,6 +34,15 @@ ROWS = (
     Row("mlp_step", "MLP 784-256-128-10, step with Adam, batch 128", "pytorch", 0.75, 1.00),
     Row("mlp_pass", "MLP 784-256-128-10, forward + backward", "hand", 1.08, 1.15),
     Row("double_backward", "double backward, gradient penalty, batch 128", "pytorch", 0.85, 1.10),
+    Row("gelu", "GELU, tanh approximation, 32x64x512, forward + backward", "pytorch", 0.80, 1.20),
+    Row("norm_relu", "BatchNorm + ReLU, 64x64x32x32, forward + backward", "pytorch", 0.80, 1.20),
+    Row("softmax", "softmax, 32x64x128, forward + backward", "pytorch", 2.00, 3.00),
+    Row("layernorm", "LayerNorm, 32x64x128, forward + backward", "pytorch", 3.50, 6.00),
+    Row("kmeans", "k-means, 10,000x20, k = 10, Lloyd from given centres", "scikit", 1.00, 1.40),
+    Row("cart", "decision tree, 5,000x20, full depth", "scikit", 0.60, 0.90),
+    Row("gmm", "Gaussian mixture, 10,000x10, 5 full covariances, 20 steps", "scikit", 0.65, 0.90),
+    Row("tsne", "exact t-SNE, 1,000x20, 250 steps", "scikit", 0.10, 0.20),
+    Row("smo", "kernel SVM by SMO, 1,000x20, RBF", "scikit", 1.60, 2.20),
 )
 
 
@@ -90,8 +99,9 @@ class Server:
 
 
 def yardstick_python(module: str) -> str | None:
-    """An interpreter that has ``module``: ``BENCH_TORCH_PYTHON``, else this one; None if neither has."""
-    for python in filter(None, (os.environ.get("BENCH_TORCH_PYTHON"), sys.executable)):
+    """An interpreter that has ``module``: one of ``BENCH_PYTHON``, else this one; None if none has."""
+    named = os.environ.get("BENCH_PYTHON", "").split(os.pathsep)
+    for python in filter(None, (*named, sys.executable)):
         probe = f"import importlib.util, sys; sys.exit(importlib.util.find_spec('{module}') is None)"
         try:
             if subprocess.run([python, "-c", probe], capture_output=True).returncode == 0:
@@ -103,7 +113,7 @@ def yardstick_python(module: str) -> str | None:
 
 def open_servers(stacks: Iterable[str]) -> dict[str, Server]:
     """A server for each stack that is installed."""
-    needs = {"pytorch": "torch", "hips": "autograd"}
+    needs = {"pytorch": "torch", "hips": "autograd", "scikit": "sklearn"}
     servers = {}
     for stack in stacks:
         python = yardstick_python(needs[stack]) if stack in needs else sys.executable

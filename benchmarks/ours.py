@@ -6,9 +6,20 @@ import numpy as np
 
 from architectures.mlp import MLP
 from benchmarks import sizes
+from classical_ml.classification.decision_tree import DecisionTreeClassifier
+from classical_ml.classification.svm import SVC
+from classical_ml.clustering.gmm import GaussianMixture
+from classical_ml.clustering.kmeans import KMeans
+from classical_ml.reduction.tsne import TSNE
 from foundations.autograd import grad
 from foundations.computational_graph import Tensor
 from foundations.elementwise import tanh
+from nn_core.activations.gelu import GELU
+from nn_core.activations.relu import ReLU
+from nn_core.activations.softmax import Softmax
+from nn_core.module import Module, Sequential
+from nn_core.normalization.batchnorm import BatchNorm2d
+from nn_core.normalization.layernorm import LayerNorm
 from optimization.losses.cross_entropy import CrossEntropyLoss
 from optimization.optimizers.adam import Adam
 
@@ -73,3 +84,60 @@ def double_backward() -> sizes.Workload:
             parameter.grad = None
 
     return run
+
+
+def gelu() -> sizes.Workload:
+    x = np.concatenate([sizes.features()] * 4, axis=2)  # (32, 64, 512): the hidden layer of a transformer
+    return _both_ways(GELU("tanh"), x)
+
+
+def norm_relu() -> sizes.Workload:
+    return _both_ways(Sequential(BatchNorm2d(64), ReLU()), sizes.maps())
+
+
+def softmax() -> sizes.Workload:
+    return _both_ways(Softmax(-1), sizes.features())
+
+
+def layernorm() -> sizes.Workload:
+    return _both_ways(LayerNorm(128), sizes.features())
+
+
+def _both_ways(layer: Module, x: np.ndarray) -> sizes.Workload:
+    """Forward, and backward to the input and the parameters."""
+    cotangent = np.ones_like(x)
+    parameters = list(layer.parameters())
+
+    def run() -> None:
+        layer(Tensor(x, requires_grad=True)).backward(cotangent)
+        for parameter in parameters:
+            parameter.grad = None
+
+    return run
+
+
+def kmeans() -> sizes.Workload:
+    X = sizes.blobs(10_000, 20, 10, 6.0).astype(np.float32)
+    return lambda: KMeans(10, init=X[:10], n_init=1, max_iter=50, tol=0.0).fit(X)
+
+
+def gmm() -> sizes.Workload:
+    X, settings = sizes.mixture()
+    return lambda: GaussianMixture(**settings).fit(X)
+
+
+def cart() -> sizes.Workload:
+    X, y = sizes.two_classes(5_000, 20)
+    X = X.astype(np.float32)
+    return lambda: DecisionTreeClassifier().fit(X, y)
+
+
+def smo() -> sizes.Workload:
+    X, y = sizes.two_classes(1_000, 20)
+    return lambda: SVC(C=1.0, gamma=1 / 20).fit(X, y)
+
+
+def tsne() -> sizes.Workload:
+    X = sizes.blobs(1_000, 20, 10, 1.0)
+    model = {"init": "random", "learning_rate": 50.0, "max_iter": 250}
+    return lambda: TSNE(**model, rng=np.random.default_rng(0)).fit(X)

@@ -66,6 +66,32 @@ def double_backward() -> sizes.Workload:
     return run
 
 
+def gelu() -> sizes.Workload:
+    return _both_ways(nn.GELU("tanh"), torch.from_numpy(sizes.features()).repeat(1, 1, 4))
+
+
+def norm_relu() -> sizes.Workload:
+    return _both_ways(nn.Sequential(nn.BatchNorm2d(64), nn.ReLU()), torch.from_numpy(sizes.maps()))
+
+
+def softmax() -> sizes.Workload:
+    return _both_ways(nn.Softmax(-1), torch.from_numpy(sizes.features()))
+
+
+def layernorm() -> sizes.Workload:
+    return _both_ways(nn.LayerNorm(128), torch.from_numpy(sizes.features()))
+
+
+def _both_ways(layer: nn.Module, x: torch.Tensor) -> sizes.Workload:
+    cotangent = torch.ones_like(x)
+
+    def run() -> None:
+        layer(x.detach().requires_grad_()).backward(cotangent)
+        layer.zero_grad()
+
+    return run
+
+
 def _mlp(layers: tuple[int, ...], activation: type[nn.Module]) -> nn.Sequential:
     parts: list[nn.Module] = []
     for d, k in pairwise(layers):

@@ -13,7 +13,12 @@ from benchmarks import sizes
 from benchmarks.measure import Comparison
 
 FOLDER = Path(__file__).parent
-YARDSTICKS = {"pytorch": "PyTorch eager", "hips": "HIPS autograd", "hand": "NumPy by hand"}
+YARDSTICKS = {
+    "pytorch": "PyTorch eager",
+    "hips": "HIPS autograd",
+    "hand": "NumPy by hand",
+    "scikit": "scikit-learn",
+}
 PREFACE = """# Benchmarks
 
 `make bench` compares the reference stack with public yardsticks and writes this page. A ratio is our time
@@ -22,9 +27,9 @@ insists on: above it, the exit code is 1.
 
 How it is measured: each stack in a process of its own, one thread, CPU time, {rounds} alternating runs of
 0.15 s; the ratio is that of the medians, the range holds the middle half of the ratios of neighbouring runs.
-All stacks get the same shapes and numbers in float32 and run at their defaults. PyTorch and HIPS autograd are
-optional: install them anywhere and say `BENCH_TORCH_PYTHON=path/to/python make bench`. What is not installed
-is not compared, and this page is then left as it is.
+All stacks get the same shapes and numbers and run at their defaults. PyTorch, HIPS autograd and scikit-learn
+are optional: install them anywhere and say `BENCH_PYTHON=path/to/python make bench`, with `:` (on Windows
+`;`) between several interpreters. What is not installed is not compared, and this page is then left as it is.
 
 | work | yardstick | ratio | range | goal | gate | ours |
 |---|---|---|---|---|---|---|

@@ -28,6 +28,42 @@ def images() -> tuple[np.ndarray, np.ndarray]:
     return rng.standard_normal((BATCH, LAYERS[0]), np.float32), rng.integers(0, LAYERS[-1], BATCH)
 
 
+def features() -> np.ndarray:
+    """(32, 64, 128) float32: a batch of 32 sequences of 64 vectors, as a small transformer has them."""
+    return np.random.default_rng(0).standard_normal((32, 64, 128), np.float32)
+
+
+def maps() -> np.ndarray:
+    """(64, 64, 32, 32) float32: 64 images of 64 channels, as an early layer of a ResNet has them."""
+    return np.random.default_rng(0).standard_normal((64, 64, 32, 32), np.float32)
+
+
+def blobs(n: int, d: int, groups: int, spread: float) -> np.ndarray:
+    """(n, d) float64: clouds of standard deviation ``spread`` around centres uniform in [-10, 10]."""
+    rng = np.random.default_rng(0)
+    centers = rng.uniform(-10.0, 10.0, (groups, d))
+    return centers[rng.integers(groups, size=n)] + spread * rng.standard_normal((n, d))
+
+
+def mixture() -> tuple[np.ndarray, dict[str, object]]:
+    """(10,000, 10) float64, and where both sides begin and end: 5 full covariances, 20 iterations of EM."""
+    X = blobs(10_000, 10, 5, 3.0)
+    start = {
+        "weights_init": np.full(5, 0.2),
+        "means_init": X[:5],
+        "precisions_init": np.tile(np.eye(10) / 9, (5, 1, 1)),
+    }
+    return X, {"n_components": 5, **start, "max_iter": 20, "tol": 0.0}
+
+
+def two_classes(n: int, d: int) -> tuple[np.ndarray, np.ndarray]:
+    """(n, d) float64 and (n,) int64: a curved boundary in half of the features, and 5 % wrong labels."""
+    rng = np.random.default_rng(0)
+    X, useful = rng.standard_normal((n, d)), d // 2
+    score = X[:, :useful] @ rng.standard_normal(useful) + 0.5 * (X[:, :useful] ** 2 - 1).sum(axis=1)
+    return X, ((score > 0) ^ (rng.random(n) < 0.05)).astype(np.int64)
+
+
 def flops(name: str) -> float:
     """Floating-point operations of the matrix products of one run: 2 each for forward, dL/dW and dL/dx.
 

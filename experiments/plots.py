@@ -15,12 +15,14 @@ from contextlib import contextmanager
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap, LogNorm
+from matplotlib.colors import ListedColormap, LogNorm, to_rgb
 from matplotlib.figure import Figure
 
 BLUE, VERMILION, GREEN, PURPLE, ORANGE = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"
 COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE)
 TWO_CLASSES = (BLUE, ORANGE)  # far apart in grey, too
+TEN_CLASSES = (*COLORS, "black", "#56B4E9", "#8C8C8C", "#7A3B00", "#A89B00")  # with a letter or marker each
+COLORS_OF_CLASSES = (BLUE, ORANGE, GREEN, PURPLE, VERMILION)  # the first three far apart in grey
 LINES = ("-", "--", "-.", ":", (0, (5, 1)))
 MARKERS = ("o", "^", "s", "D", "v")
 STYLE = {
@@ -163,4 +165,118 @@ def pictures(axes: Axes, images: np.ndarray, captions: Sequence[str], columns: i
         mosaic[top : top + height, left : left + width] = image
         axes.text(left + width / 2, top - 1, caption, ha="center", va="bottom", fontsize=7, linespacing=1.1)
     axes.imshow(mosaic, cmap="Greys", vmin=0)
+    axes.axis("off")
+
+
+def class_regions(
+    axes: Axes,
+    points: np.ndarray,
+    labels: np.ndarray,
+    shares: Callable[[np.ndarray], np.ndarray],
+    *,
+    cells: int = 100,
+    size: float = 8.0,
+) -> None:
+    """Points in the plane over the regions of a classifier, darker where it is surer.
+
+    Args:
+        axes: where to draw; without ticks, as this is for many small panels.
+        points: (N, 2).
+        labels: (N,), ints in [0, K), K <= 5.
+        shares: from (M, 2) to (M, K): probabilities, or 1 for the class predicted and 0 for the others.
+        cells: along each side of the picture.
+        size: of a point, in square points.
+    """
+    margin = 0.08 * np.ptp(points, axis=0)
+    low, high = points.min(axis=0) - margin, points.max(axis=0) + margin
+    edges = np.linspace(low, high, cells + 1)
+    x, y = ((edges[1:] + edges[:-1]) / 2).T  # (cells,), the middles
+    asked = np.stack([side.ravel() for side in np.meshgrid(x, y)], axis=1)  # (cells^2, 2)
+    found = shares(asked)  # (cells^2, K)
+    k = found.shape[1]
+    winner = found.argmax(axis=1)
+    sure = (found.max(axis=1) - 1 / k) / (1 - 1 / k)  # 0 undecided, 1 certain
+    depth = (0.1 + 0.4 * sure)[:, None]
+    picture = 1.0 - depth * (1.0 - np.array([to_rgb(c) for c in COLORS_OF_CLASSES])[winner])
+    extent = (low[0], high[0], low[1], high[1])
+    axes.imshow(picture.reshape(cells, cells, 3), origin="lower", extent=extent, aspect="auto")
+    for c in range(k if k > 2 else 1):
+        lead = found[:, c] - np.delete(found, c, axis=1).max(axis=1)  # above 0 where class c wins
+        if lead.min() < 0.0 < lead.max():
+            axes.contour(x, y, lead.reshape(cells, cells), levels=[0.0], colors="black", linewidths=0.7)
+    groups(axes, points, labels, size=size)
+    axes.set(xlim=extent[:2], ylim=extent[2:])
+
+
+def groups(axes: Axes, points: np.ndarray, labels: np.ndarray, *, size: float = 8.0) -> None:
+    """Points in the plane, each group in a colour and with a marker of its own, noise (-1) as grey crosses.
+
+    Args:
+        axes: where to draw; without ticks, as this is for many small panels.
+        points: (N, 2).
+        labels: (N,), ints from -1; of more than 5 groups, those after the fifth look alike again.
+        size: of a point, in square points.
+    """
+    for k in np.unique(labels):
+        chosen = points[labels == k].T
+        if k < 0:
+            axes.scatter(*chosen, s=size, c="0.55", marker="x", linewidths=0.6)
+        else:
+            color, marker = COLORS_OF_CLASSES[k % 5], MARKERS[k % 5]
+            axes.scatter(*chosen, s=size, c=color, marker=marker, edgecolors="black", linewidths=0.25)
+    axes.set(xticks=[], yticks=[])
+    axes.margins(0.1)
+    axes.grid(False)
+    axes.spines[:].set_visible(True)
+    axes.spines[:].set(color="0.6", linewidth=0.6)
+
+
+def corner(axes: Axes, text: str, *, bold: bool = False) -> None:
+    """A short text in the lower right corner of a small panel, on white."""
+    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "boxstyle": "square,pad=0.15"}
+    axes.text(0.97, 0.03, text, transform=axes.transAxes, ha="right", va="bottom", fontsize=7,
+              fontweight="bold" if bold else "normal", bbox=box)  # fmt: skip
+
+
+def glyphs(axes: Axes, points: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> None:
+    """Points in the plane, each drawn as the one-letter name of its class, so that colour is not needed.
+
+    Args:
+        axes: where to draw.
+        points: (N, 2).
+        labels: (N,), ints in [0, K), K <= 10.
+        names: the K letters.
+    """
+    for k, name in enumerate(names):
+        color = TEN_CLASSES[k % 10]
+        axes.scatter(*points[labels == k].T, s=22, c=color, marker=f"${name}$", linewidths=0.2)
+    axes.set(xticks=[], yticks=[])
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.grid(False)
+    axes.spines[:].set(visible=True, color="0.6", linewidth=0.6)
+
+
+def thumbnails(axes: Axes, points: np.ndarray, images: np.ndarray, *, side: int = 1000) -> None:
+    """Images at their points; of those whose middles would overlap, the first in order is drawn.
+
+    Args:
+        axes: where to draw.
+        points: (N, 2).
+        images: (N, H, W) in [0, 1]; bright is ink.
+        side: of the picture, in pixels, along the longer side of the map.
+    """
+    height, width = images.shape[1:]
+    low, extent = points.min(axis=0), np.ptp(points, axis=0)
+    spots = np.rint((points - low) / extent.max() * (side - max(height, width))).astype(int)  # (N, 2)
+    canvas = np.zeros((spots[:, 1].max() + height, spots[:, 0].max() + width), images.dtype)
+    taken = np.zeros(canvas.shape, bool)
+    trim = height // 7  # a margin of paper around each
+    for (left, bottom), image in zip(spots, images, strict=True):
+        top = len(canvas) - bottom - height
+        middle = np.s_[top + trim : top + height - trim, left + trim : left + width - trim]
+        if not taken[middle].any():
+            place = np.s_[top : top + height, left : left + width]
+            np.maximum(canvas[place], image, out=canvas[place])
+            taken[middle] = True
+    axes.imshow(canvas, cmap="Greys", vmin=0.0, vmax=1.0)
     axes.axis("off")

@@ -14,14 +14,16 @@ import argparse
 import json
 import platform
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
@@ -155,6 +157,22 @@ class Run:
     def save_figure(self, name: str, drawn: Figure) -> None:
         """Write ``<name>.png``; nothing in it depends on when or with what version it was made."""
         drawn.savefig(self.folder / f"{name}.png", metadata={"Software": None})
+
+    def save_animation(
+        self, name: str, drawn: Figure, show: Callable[[int], None], frames: Sequence[int], fps: int = 8
+    ) -> None:
+        """Write ``<name>.gif``: ``show`` draws each frame on ``drawn``; the last stays for two seconds."""
+        canvas, pictures = FigureCanvasAgg(drawn), []
+        for number in self.track(frames, "drawing the animation"):
+            show(number)
+            canvas.draw()
+            pictures.append(Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3]))
+        palette = pictures[-1].quantize(256)  # one for all frames: no flicker, and smaller files
+        pictures = [p.quantize(palette=palette, dither=Image.Dither.NONE) for p in pictures]
+        durations = [1000 // fps] * (len(pictures) - 1) + [2000]
+        pictures[0].save(
+            self.folder / f"{name}.gif", save_all=True, append_images=pictures[1:], duration=durations, loop=0
+        )
 
     def save_table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Write ``<name>.csv``."""

@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from curriculum import manifest, milestone, performance
 from curriculum.manifest import Course, Milestone, UnknownName
 from experiments.runs import Metrics, Run, configure
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("utils", "foundations", "nn_core", "optimization", "architectures")
+PACKAGES = ("utils", "foundations", "nn_core", "optimization", "architectures", "classical_ml")
 QUICK = ("--steps", "40", "--measure-every", "20")
 
 
@@ -38,7 +39,7 @@ def course(tmp_path: Path) -> Course:
 
 
 def finish(
-    course: Course, phase: int, *arguments: str, stack: str = "mine", data: str = ""
+    course: Course, phase: int, *arguments: str, stack: str = "mine", data: str = "", name: str = ""
 ) -> tuple[int, str]:
     """Run a milestone as the command line does: its exit code and everything it said."""
     call = f"""
@@ -47,7 +48,7 @@ from pathlib import Path
 sys.path.append({str(course.root)!r})
 from curriculum import manifest, milestone
 course = manifest.load(Path({str(course.root)!r}))
-sys.exit(milestone.run(course, {phase}, stack={stack!r}, arguments={arguments!r}))
+sys.exit(milestone.run(course, {phase}, name={name!r}, stack={stack!r}, arguments={arguments!r}))
 """
     environment = {k: v for k, v in os.environ.items() if k != "CURRICULUM_ROOT"}
     environment |= {
@@ -104,6 +105,35 @@ def test_mnist_on_the_bundled_digits_reaches_the_reduced_goal_and_says_which_it_
     assert "98% needs the full MNIST" in result["goal"]
     assert {m["kind"] for m in result["stack"]["modules"].values()} == {"reference"}
     assert "98% needs the full MNIST" in said
+
+
+def claims(course: Course, run: str) -> dict[str, bool]:
+    """Each claim of a run, and whether its number bears it out."""
+    record = json.loads((course.root / "runs" / run / "claims.json").read_text("utf-8"))
+    return {claim["claim"]: claim["holds"] for claim in record}
+
+
+def test_every_claim_about_the_optimizers_holds(course) -> None:
+    code, said = finish(course, 3, "--grid", "9", "--probe", "300")
+    assert code == 0, said
+    record = course.root / "runs" / "optimizers_001"
+    figures = ["convergence.png", "decay.png", "paths.png", "rates.png", "surface.png"]
+    assert sorted(f.name for f in record.glob("*.png")) == figures
+    made = claims(course, "optimizers_001")
+    assert len(made) == 15
+    assert all(made.values())
+    assert "15 of 15 claims hold" in said
+    assert {m["kind"] for m in verdict(course, "optimizers_001")["stack"]["modules"].values()} == {"learner"}
+
+
+def test_every_claim_about_em_holds_and_the_animation_moves(course) -> None:
+    code, said = finish(course, 4, "--frames", "4", name="em")
+    assert code == 0, said
+    made = claims(course, "em_001")
+    assert len(made) == 10
+    assert all(made.values())
+    with Image.open(course.root / "runs" / "em_001" / "em.gif") as picture:
+        assert picture.n_frames == 4
 
 
 def test_mnist_without_data_and_network_says_what_it_uses(course) -> None:

@@ -141,7 +141,8 @@ class LinearRegression(Regressor):
     Attributes:
         coef_: (D,), or (K, D) for y (N, K).
         intercept_: a float, or (K,); 0.0 without ``fit_intercept``.
-        rank_, singular_: rank and singular values of the centred X; with "svd" only.
+        rank_, singular_: rank and singular values of the centred X; with "svd" only, and deleted by a later
+            fit with another solver.
         n_features_in_: D.
     """
 
@@ -165,10 +166,11 @@ class LinearRegression(Regressor):
         noise = centring_noise(X, X_mean)
         if self.solver == "svd":
             w, self.rank_, self.singular_ = solve_svd(centred, targets, noise)
-        elif self.solver == "qr":
-            w = solve_qr(centred, targets, noise)
         else:
-            w = gradient_descent(centred, targets, self.max_iter)
+            qr = self.solver == "qr"
+            w = solve_qr(centred, targets, noise) if qr else gradient_descent(centred, targets, self.max_iter)
+            for name in ("rank_", "singular_"):  # of an earlier fit
+                vars(self).pop(name, None)
         self.coef_, self.intercept_ = shaped_like(y, w, y_mean - X_mean @ w)
         self.n_features_in_ = X.shape[1]
         return self

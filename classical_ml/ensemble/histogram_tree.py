@@ -1,0 +1,131 @@
+r"""A tree over bins: a byte for each value, one histogram for all splits of a node, half of them free.
+
+    a leaf with the sums G and H over its rows takes the value  v = - G / (H + lambda)
+    gain of a split = 1/2 (G_L^2 / (H_L + lambda) + G_R^2 / (H_R + lambda) - G^2 / (H + lambda))
+
+G and H are sums of g and h, the first and second derivatives of any loss at each row. Up to second order the
+loss of a leaf changes by G v + 1/2 (H + lambda) v^2, with a price lambda on long steps: v minimises that, and
+the gain is how much more it falls with two leaves than with one. With h = 1, g = -y and lambda = 0 the values
+are means and the gains half the squared error that is removed: a regression tree.
+
+A split need not look at each value of a feature. Cut once into at most 255 bins, a feature is one byte a
+row; the sums of a node by bin, its histogram, score all splits of all features; and the histogram of a child
+is its parent's less its sibling's, so that only the smaller child is ever counted. The leaf with the largest
+gain is split first: under a limit on their number, leaves are where they are worth most.
+
+Shapes   X (N, D), binned (D, N), g and h (N,), histograms (3, D, B): sums of g, h and 1 in B bins; J nodes.
+Source   Chen & Guestrin 2016, "XGBoost: a scalable tree boosting system", arXiv:1603.02754, eq. 5-7; Ke et
+         al. 2017, "LightGBM: a highly efficient gradient boosting decision tree", NeurIPS, alg. 1, sec. 2.1.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from typing import NamedTuple
+
+import numpy as np
+
+MIN_HESSIAN = 1e-3  # a side of a split with less curvature would take a step without bound
+TIE = 1e-10  # gains closer than this share of them are equal; one this much smaller than its terms is 0
+
+
+class Split(NamedTuple):
+    """The best split of a node: rows whose bin of the feature is at most ``bin`` go left."""
+
+    gain: float
+    feature: int
+    bin: int
+    left: np.ndarray  # (3,), the sums of G, H and 1 on the left
+
+
+class Tree(NamedTuple):
+    """A tree over bins, as arrays over its J nodes, the root first; in a leaf the feature is -1."""
+
+    feature: np.ndarray  # (J,) ints
+    bin: np.ndarray  # (J,) ints
+    left: np.ndarray  # (J,) ints, the child for bins up to and including ``bin``
+    right: np.ndarray  # (J,) ints
+    value: np.ndarray  # (J,)
+
+    def predict(self, binned: np.ndarray) -> np.ndarray:
+        """The value of the leaf of each row of ``binned`` (D, N): (N,). All rows take a step at once."""
+        raise NotImplementedError("classical_ml.ensemble.histogram_tree: TODO 6 of 7, Tree.predict")
+
+
+def find_thresholds(x: np.ndarray, max_bins: int) -> np.ndarray:
+    """Where to cut a feature into at most ``max_bins`` bins; a value falls in the bin of the first cut >= it.
+
+    Args:
+        x: (N,), finite.
+        max_bins: in [2, 255].
+
+    Returns:
+        Rising cuts, float64: with at most ``max_bins`` distinct values, halfway between neighbours; with
+        more, the quantiles 1 / max_bins, 2 / max_bins, ... (where a quantile falls between two values, their
+        mean), each once.
+    """
+    raise NotImplementedError("classical_ml.ensemble.histogram_tree: TODO 1 of 7, find_thresholds")
+
+
+def to_bins(X: np.ndarray, thresholds: list[np.ndarray]) -> np.ndarray:
+    """The bin of each value: X (N, D) and the cuts of each feature to (D, N), bytes."""
+    raise NotImplementedError("classical_ml.ensemble.histogram_tree: TODO 2 of 7, to_bins")
+
+
+def histogram(
+    binned: np.ndarray, rows: np.ndarray, gradient: np.ndarray, hessian: np.ndarray, n_bins: int
+) -> np.ndarray:
+    """Sum gradient, hessian and 1 over the rows of a node, by feature and bin.
+
+    Args:
+        binned: (D, N), in [0, n_bins).
+        rows: those of the node.
+        gradient, hessian: (N,).
+
+    Returns:
+        (3, D, n_bins).
+    """
+    raise NotImplementedError("classical_ml.ensemble.histogram_tree: TODO 3 of 7, histogram")
+
+
+def best_split(hist: np.ndarray, min_samples_leaf: int, l2: float) -> Split | None:
+    """The split of a node with the largest gain; of equal ones the lowest feature, then the lowest bin.
+
+    Args:
+        hist: (3, D, B), its histogram.
+        min_samples_leaf: the least number of rows on either side.
+        l2: lambda >= 0.
+
+    Returns:
+        None where no split leaves ``min_samples_leaf`` rows and MIN_HESSIAN on both sides, or none has a
+        gain: equal means of G and H differ by rounding, hence TIE.
+    """
+    raise NotImplementedError("classical_ml.ensemble.histogram_tree: TODO 4 of 7, best_split")
+
+
+def leaf_value(sums: np.ndarray, l2: float) -> float:
+    """The Newton step -G / (H + lambda) of a leaf with the sums of G, H and 1 (3,); 0 where H + lambda is."""
+    raise NotImplementedError("classical_ml.ensemble.histogram_tree: TODO 5 of 7, leaf_value")
+
+
+def grow(
+    binned: np.ndarray,
+    rows: np.ndarray,
+    gradient: np.ndarray,
+    hessian: np.ndarray,
+    *,
+    max_depth: float,
+    max_leaf_nodes: float,
+    min_samples_leaf: int,
+    l2: float,
+) -> Tree:
+    """Grow a tree: again and again, split the leaf whose best split has the largest gain.
+
+    Args:
+        binned: (D, N), bytes.
+        rows: those to grow it on.
+        gradient, hessian: (N,), g and h.
+        max_depth, max_leaf_nodes: limits from 0 and 1, where the root is a leaf, to infinity.
+        min_samples_leaf, l2: see `best_split`.
+    """
+    raise NotImplementedError("classical_ml.ensemble.histogram_tree: TODO 7 of 7, grow")
