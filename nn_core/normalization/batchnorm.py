@@ -62,7 +62,8 @@ class BatchNormFunction(Function):
     fresh = True
 
     def __init__(self, eps: float, running: tuple[Array, Array] | None = None, momentum: float = 0.1):
-        self.eps, self.running, self.momentum = eps, running, momentum
+        self.eps = float(eps)  # a NumPy float64 would widen float32
+        self.running, self.momentum = running, momentum
 
     def forward(self, x: Array, weight: Array, bias: Array) -> Array:
         """Return weight * (x - mean) / sqrt(var + eps) + bias, with mean and biased variance of each channel.
@@ -79,6 +80,8 @@ class BatchNormFunction(Function):
         None stands for that of x where nobody ``needs`` it. While a graph of the gradient is built, ``grad``
         is a Tensor, and the deviations and 1 / sqrt(var + eps) must be too, made of ``self.operands`` with
         operations (`foundations.reductions`): they depend on x.
+
+        Change neither ``grad`` nor what `forward` kept: a second pass through the graph reads them again.
         """
         raise NotImplementedError("nn_core.normalization.batchnorm: TODO 3 of 6, BatchNormFunction.backward")
 
@@ -99,10 +102,11 @@ def batch_norm(
         x: (N, C, *).
         running_mean, running_var: (C,), or both None. In training they follow the batch, in place; otherwise
             they are what x is normalised with.
-        weight, bias: (C,), or None for ones and for zeros.
+        weight, bias: (C,), or None for ones and for zeros, each by itself; either may be frozen.
         training: normalise with the statistics of x.
-        momentum: the weight of this batch in the running statistics.
-        eps: added to the variance, > 0: a channel of equal numbers becomes 0, not NaN.
+        momentum: the weight of this batch in the running statistics; with 0.0 they stay.
+        eps: added to the variance, > 0: a channel of equal numbers becomes 0, not NaN. A NumPy float64
+            leaves float32 as it is.
 
     Returns:
         The shape of x.
@@ -110,7 +114,8 @@ def batch_norm(
     Raises:
         ValueError: x has less than two axes (the message names its shape); one of the others is not (C,) (it
             names that shape and x's); in training, less than two numbers a channel, whose variance says
-            nothing (it names the shape of x); otherwise, a running statistic is None.
+            nothing (it names the shape of x); one running statistic is None and the other is not, or outside
+            training both are (it names None).
     """
     raise NotImplementedError("nn_core.normalization.batchnorm: TODO 4 of 6, batch_norm")
 
@@ -124,8 +129,8 @@ class BatchNorm(Module):
     Args:
         num_features: C >= 1.
         eps: added to the variance.
-        momentum: the weight of the newest batch in the running statistics; None for the average of all
-            batches so far, the n-th of which has the weight 1 / n.
+        momentum: the weight of the newest batch in the running statistics, 0.0 to leave them; None for the
+            average of all batches so far, the n-th of which has the weight 1 / n.
         affine: learn a weight and a bias.
         track_running_stats: keep running statistics.
         dtype: of the parameters and the running statistics.

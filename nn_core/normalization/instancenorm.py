@@ -30,8 +30,9 @@ def instance_norm(
 
     Args:
         x: (N, C, *), with at least one axis of positions.
-        weight, bias: (C,), or None for ones and for zeros.
-        eps: added to the variance, > 0: a channel of equal numbers becomes 0, not NaN.
+        weight, bias: (C,), or None for ones and for zeros, each by itself; either may be frozen.
+        eps: added to the variance, > 0: a channel of equal numbers becomes 0, not NaN. A NumPy float64
+            leaves float32 as it is.
 
     Returns:
         The shape of x.

@@ -42,7 +42,7 @@ class NormalizeFunction(Function):
     fresh = True
 
     def __init__(self, eps: float):
-        self.eps = eps
+        self.eps = float(eps)  # a NumPy float64 would widen float32
 
     def forward(self, x: Array) -> Array:
         """Return (x - mean) / sqrt(var + eps), with the mean and the biased variance of each row.
@@ -57,6 +57,8 @@ class NormalizeFunction(Function):
 
         xhat is ``self.output``. While a graph of the gradient is built, ``grad`` is a Tensor and inv_std must
         be one too, made of ``self.operands`` (`foundations.reductions.var`): it depends on x.
+
+        Change neither ``grad`` nor what `forward` kept: a second pass through the graph reads them again.
         """
         raise NotImplementedError("nn_core.normalization.layernorm: TODO 2 of 7, NormalizeFunction.backward")
 
@@ -73,7 +75,8 @@ class ScaleFunction(Function):
     def backward(self, grad):
         """Return (grad * weight, the sum over rows of grad * x), and with a bias the sum over rows of grad.
 
-        None stands for what nobody ``needs``.
+        None stands for what nobody ``needs``: the weight may be frozen and the bias not, or the reverse.
+        ``grad`` and the operands stay as they are.
         """
         raise NotImplementedError("nn_core.normalization.layernorm: TODO 4 of 7, ScaleFunction.backward")
 
@@ -89,17 +92,19 @@ def layer_norm(
 
     Args:
         x: (*, *normalized_shape).
-        normalized_shape: what one example is: (D,) or (C, H, W); at least one axis.
+        normalized_shape: what one example is, a tuple or list: (D,) or (C, H, W); at least one axis.
         weight: ``normalized_shape``, or None for ones.
         bias: ``normalized_shape``, or None for zeros.
-        eps: added to the variance, > 0: features that are all equal become 0, not NaN.
+        eps: added to the variance, > 0: features that are all equal become 0, not NaN. A NumPy float64
+            leaves float32 as it is.
 
     Returns:
         The shape of x.
 
     Raises:
-        ValueError: ``normalized_shape`` is empty or has a 0, x does not end in it, or weight or bias has
-            another shape; the message names ``normalized_shape`` and the shape of what does not fit.
+        ValueError: ``normalized_shape`` is empty or has a 0, or the last sides of x are not just these (the
+            message names it and the shape of x); weight or bias has another shape (it names
+            ``normalized_shape`` and that shape).
     """
     raise NotImplementedError("nn_core.normalization.layernorm: TODO 5 of 7, layer_norm")
 
@@ -108,7 +113,7 @@ class LayerNorm(Module):
     """`layer_norm` with a weight and a bias to learn. Training and evaluation are the same.
 
     Args:
-        normalized_shape: the last axes of x; an int D stands for (D,).
+        normalized_shape: the last axes of x, a tuple or list; an int D stands for (D,).
         eps: added to the variance.
         elementwise_affine: learn a weight, and a bias too if ``bias``.
         bias: learn a bias; without effect if not ``elementwise_affine``.

@@ -32,7 +32,7 @@ def drop_path(x: Operand, p: float, training: bool = True, *, rng: np.random.Gen
     Args:
         x: what a residual branch returned, (N, *): all numbers of one example share its coin.
         p: the probability of being dropped, in [0, 1]; with 1 all of the result is 0.
-        training: False returns x as it is and draws nothing from ``rng``.
+        training: False returns x itself, as a Tensor where it is an array, and draws nothing from ``rng``.
         rng: where the mask comes from, a new one in every call.
 
     Returns:
@@ -40,7 +40,7 @@ def drop_path(x: Operand, p: float, training: bool = True, *, rng: np.random.Gen
 
     Raises:
         ValueError: p is outside [0, 1] or NaN (the message names it), or x has no axis (it names its shape,
-            ()).
+            ()): in training and outside.
     """
     raise NotImplementedError("nn_core.regularization.drop_path: TODO 1 of 5, drop_path")
 

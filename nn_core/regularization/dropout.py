@@ -29,7 +29,7 @@ from nn_core.module import Module
 
 
 class DropoutFunction(Function):
-    """x times a constant mask, times a constant number.
+    """x times a constant mask, times a constant number. For finite x: 0 * inf is NaN, and left open here.
 
     Args:
         keep: booleans that broadcast to the shape of x: False is dropped.
@@ -44,7 +44,10 @@ class DropoutFunction(Function):
         raise NotImplementedError("nn_core.regularization.dropout: TODO 1 of 10, DropoutFunction.forward")
 
     def backward(self, grad):
-        """Return scale * grad where x was kept, 0 elsewhere: the mask of the forward pass."""
+        """Return scale * grad where x was kept, 0 elsewhere: the mask of the forward pass, not its zeros.
+
+        A kept x of 0 has a gradient. ``grad`` stays as it is: others may read it too.
+        """
         raise NotImplementedError("nn_core.regularization.dropout: TODO 2 of 10, DropoutFunction.backward")
 
 
@@ -62,7 +65,8 @@ def keep_mask(shape: tuple[int, ...], p: float, *, rng: np.random.Generator) -> 
 
     Args:
         shape: of the mask.
-        p: in [0, 1]. Never False for 0, never True for 1.
+        p: in [0, 1], kept to 1e-6 or better: coarse coins (float16, a byte) would round 0.001. Never False
+            for 0, never True for 1, whatever is drawn from [0, 1), which includes 0.0.
         rng: where the coins come from.
 
     Returns:
@@ -77,7 +81,8 @@ def drop(x: Tensor, keep: Array, p: float) -> Tensor:
     Args:
         x: any shape.
         keep: NumPy booleans that broadcast to the shape of x.
-        p: the probability with which ``keep`` is False, a Python float in [0, 1]; for 1 the result is all 0.
+        p: the probability with which ``keep`` is False, a Python float in [0, 1]; for 1, where ``keep`` is
+            False everywhere, the result is all 0.
 
     Returns:
         The shape and dtype of x.
@@ -91,8 +96,9 @@ def dropout(x: Operand, p: float = 0.5, training: bool = True, *, rng: np.random
     Args:
         x: any shape, floating point.
         p: the probability of being dropped, in [0, 1]; with 1 all of the result is 0.
-        training: False returns x as it is and draws nothing from ``rng``.
-        rng: where the mask comes from, a new one in every call.
+        training: False returns x itself, as a Tensor where it is an array, and draws nothing from ``rng``.
+        rng: where the mask comes from, a new one in every call. Whether anything is drawn for p of 0 or 1 is
+            open.
 
     Returns:
         The shape and dtype of x: float32 stays float32, even if p is a NumPy float64.
@@ -115,7 +121,7 @@ def channel_dropout(x: Operand, p: float = 0.5, training: bool = True, *, rng: n
 
     Raises:
         ValueError: p is outside [0, 1] or NaN (the message names it), or x has fewer than two axes (it names
-            the shape).
+            the shape): in training and outside.
     """
     raise NotImplementedError("nn_core.regularization.dropout: TODO 7 of 10, channel_dropout")
 
@@ -127,6 +133,10 @@ class Dropout(Module):
         p: the probability of being dropped, in [0, 1].
         rng: where the masks come from. Kept, not copied: every call moves it on, and layers that share one
             draw different masks. It is no part of ``state_dict``.
+
+    Attributes:
+        p: a Python float.
+        rng: the generator that was given, the very object.
 
     Raises:
         ValueError: p is outside [0, 1] or NaN; the message names it.
@@ -152,7 +162,7 @@ class Dropout1d(Dropout):
         """x with as many axes as ``self.axes`` -> `channel_dropout` of x if ``self.training``, else x.
 
         Raises:
-            ValueError: x has another number of axes; the message names its shape.
+            ValueError: x has another number of axes, in training or not; the message names its shape.
         """
         raise NotImplementedError("nn_core.regularization.dropout: TODO 10 of 10, Dropout1d.forward")
 

@@ -34,7 +34,7 @@ class ExponentialLR(Scheduler):
         """base_lr * gamma^step.
 
         Args:
-            step: 0, 1, 2, ...
+            step: 0, 1, 2, ..., in any order.
             base_lr: of the group.
         """
         raise NotImplementedError("optimization.schedulers.exponential: TODO 2 of 3, ExponentialLR.rate")

@@ -49,7 +49,11 @@ class Scheduler:
         raise NotImplementedError("optimization.schedulers.scheduler: TODO 1 of 6, Scheduler.__init__")
 
     def rate(self, step: int, base_lr: float) -> float:
-        """The learning rate at ``step`` (0, 1, 2, ...) of a group with ``base_lr``; changes nothing."""
+        """The learning rate at ``step`` (0, 1, 2, ...) of a group with ``base_lr``.
+
+        A function of its arguments and the settings: any step may be asked for, in any order, and asking
+        changes nothing and remembers nothing.
+        """
         raise TypeError(f"{type(self).__name__} does not define rate")
 
     def settings(self, step: int, base_lr: float, group: Mapping) -> dict[str, object]:
@@ -60,13 +64,13 @@ class Scheduler:
             base_lr: of this group.
             group: its settings now; only read.
         """
-        return {"lr": self.rate(step, base_lr)}
+        return {"lr": float(self.rate(step, base_lr))}  # a NumPy float64 would widen float32
 
     def move_to(self, step: int) -> None:
         """Give every group its `settings` at ``step`` and set ``step_count``; on an error change nothing.
 
         Args:
-            step: 0, 1, 2, ..., earlier or later than now.
+            step: 0, 1, 2, ..., earlier or later than now; NumPy's integers too.
 
         Raises:
             ValueError: ``step`` is negative or no integer (the message names it); or groups were added to the

@@ -39,7 +39,7 @@ class StepLR(Scheduler):
         """base_lr * gamma^floor(step / step_size).
 
         Args:
-            step: 0, 1, 2, ...
+            step: 0, 1, 2, ..., in any order.
             base_lr: of the group.
         """
         raise NotImplementedError("optimization.schedulers.step: TODO 2 of 4, StepLR.rate")
@@ -65,7 +65,7 @@ class MultiStepLR(Scheduler):
         """base_lr * gamma^(number of milestones <= step).
 
         Args:
-            step: 0, 1, 2, ...
+            step: 0, 1, 2, ..., in any order.
             base_lr: of the group.
         """
         raise NotImplementedError("optimization.schedulers.step: TODO 4 of 4, MultiStepLR.rate")

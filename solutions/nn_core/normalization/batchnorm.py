@@ -62,7 +62,8 @@ class BatchNormFunction(Function):
     fresh = True
 
     def __init__(self, eps: float, running: tuple[Array, Array] | None = None, momentum: float = 0.1):
-        self.eps, self.running, self.momentum = eps, running, momentum
+        self.eps = float(eps)  # a NumPy float64 would widen float32
+        self.running, self.momentum = running, momentum
 
     def forward(self, x: Array, weight: Array, bias: Array) -> Array:
         """Return weight * (x - mean) / sqrt(var + eps) + bias, with mean and biased variance of each channel.
@@ -91,6 +92,8 @@ class BatchNormFunction(Function):
         None stands for that of x where nobody ``needs`` it. While a graph of the gradient is built, ``grad``
         is a Tensor, and the deviations and 1 / sqrt(var + eps) must be too, made of ``self.operands`` with
         operations (`foundations.reductions`): they depend on x.
+
+        Change neither ``grad`` nor what `forward` kept: a second pass through the graph reads them again.
         """
         x, weight, _ = self.operands
         by_bias = channel_sum(grad)
@@ -127,10 +130,11 @@ def batch_norm(
         x: (N, C, *).
         running_mean, running_var: (C,), or both None. In training they follow the batch, in place; otherwise
             they are what x is normalised with.
-        weight, bias: (C,), or None for ones and for zeros.
+        weight, bias: (C,), or None for ones and for zeros, each by itself; either may be frozen.
         training: normalise with the statistics of x.
-        momentum: the weight of this batch in the running statistics.
-        eps: added to the variance, > 0: a channel of equal numbers becomes 0, not NaN.
+        momentum: the weight of this batch in the running statistics; with 0.0 they stay.
+        eps: added to the variance, > 0: a channel of equal numbers becomes 0, not NaN. A NumPy float64
+            leaves float32 as it is.
 
     Returns:
         The shape of x.
@@ -138,7 +142,8 @@ def batch_norm(
     Raises:
         ValueError: x has less than two axes (the message names its shape); one of the others is not (C,) (it
             names that shape and x's); in training, less than two numbers a channel, whose variance says
-            nothing (it names the shape of x); otherwise, a running statistic is None.
+            nothing (it names the shape of x); one running statistic is None and the other is not, or outside
+            training both are (it names None).
     """
     shape = as_array(x).shape
     if len(shape) < 2:
@@ -150,6 +155,8 @@ def batch_norm(
             raise ValueError(
                 f"{name} {as_array(vector).shape} does not fit x {shape}: expected ({channels},)"
             )
+    if (running_mean is None) != (running_var is None):
+        raise ValueError("batch_norm needs running_mean and running_var, or neither: one of them is None")
     weight = np.ones_like(as_array(x), shape=channels) if weight is None else weight
     bias = np.zeros_like(as_array(x), shape=channels) if bias is None else bias
     x = reshape(x, (shape[0], channels, prod(shape[2:])))  # (N, C, L)
@@ -161,7 +168,7 @@ def batch_norm(
     else:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm outside training needs running_mean and running_var, got None")
-        scale = weight * (1.0 / np.sqrt(running_var + eps))  # (C,)
+        scale = weight * (1.0 / np.sqrt(running_var + float(eps)))  # (C,)
         y = (x - running_mean[:, None]) * reshape(scale, (channels, 1)) + reshape(bias, (channels, 1))
     return reshape(y, shape)
 
@@ -175,8 +182,8 @@ class BatchNorm(Module):
     Args:
         num_features: C >= 1.
         eps: added to the variance.
-        momentum: the weight of the newest batch in the running statistics; None for the average of all
-            batches so far, the n-th of which has the weight 1 / n.
+        momentum: the weight of the newest batch in the running statistics, 0.0 to leave them; None for the
+            average of all batches so far, the n-th of which has the weight 1 / n.
         affine: learn a weight and a bias.
         track_running_stats: keep running statistics.
         dtype: of the parameters and the running statistics.

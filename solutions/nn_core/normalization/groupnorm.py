@@ -37,8 +37,9 @@ def group_norm(
     Args:
         x: (N, C, *), channels on axis 1.
         num_groups: G, which divides C; group k has the channels from k C / G to (k + 1) C / G - 1.
-        weight, bias: (C,), or None for ones and for zeros.
-        eps: added to the variance, > 0: numbers that are all equal, or alone in a group, become 0, not NaN.
+        weight, bias: (C,), or None for ones and for zeros, each by itself; either may be frozen.
+        eps: added to the variance, > 0: numbers that are all equal, or alone in a group, become 0, not NaN. A
+            NumPy float64 leaves float32 as it is.
 
     Returns:
         The shape of x.

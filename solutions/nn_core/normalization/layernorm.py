@@ -42,7 +42,7 @@ class NormalizeFunction(Function):
     fresh = True
 
     def __init__(self, eps: float):
-        self.eps = eps
+        self.eps = float(eps)  # a NumPy float64 would widen float32
 
     def forward(self, x: Array) -> Array:
         """Return (x - mean) / sqrt(var + eps), with the mean and the biased variance of each row.
@@ -63,6 +63,8 @@ class NormalizeFunction(Function):
 
         xhat is ``self.output``. While a graph of the gradient is built, ``grad`` is a Tensor and inv_std must
         be one too, made of ``self.operands`` (`foundations.reductions.var`): it depends on x.
+
+        Change neither ``grad`` nor what `forward` kept: a second pass through the graph reads them again.
         """
         (x,), xhat = self.operands, self.output
         differentiable = isinstance(grad, Tensor)
@@ -89,7 +91,8 @@ class ScaleFunction(Function):
     def backward(self, grad):
         """Return (grad * weight, the sum over rows of grad * x), and with a bias the sum over rows of grad.
 
-        None stands for what nobody ``needs``.
+        None stands for what nobody ``needs``: the weight may be frozen and the bias not, or the reverse.
+        ``grad`` and the operands stay as they are.
         """
         x, weight, *bias = self.operands
         ones = np.ones_like(as_array(grad), shape=len(grad))  # ones @ rows: a sum over rows by BLAS
@@ -111,21 +114,25 @@ def layer_norm(
 
     Args:
         x: (*, *normalized_shape).
-        normalized_shape: what one example is: (D,) or (C, H, W); at least one axis.
+        normalized_shape: what one example is, a tuple or list: (D,) or (C, H, W); at least one axis.
         weight: ``normalized_shape``, or None for ones.
         bias: ``normalized_shape``, or None for zeros.
-        eps: added to the variance, > 0: features that are all equal become 0, not NaN.
+        eps: added to the variance, > 0: features that are all equal become 0, not NaN. A NumPy float64
+            leaves float32 as it is.
 
     Returns:
         The shape of x.
 
     Raises:
-        ValueError: ``normalized_shape`` is empty or has a 0, x does not end in it, or weight or bias has
-            another shape; the message names ``normalized_shape`` and the shape of what does not fit.
+        ValueError: ``normalized_shape`` is empty or has a 0, or the last sides of x are not just these (the
+            message names it and the shape of x); weight or bias has another shape (it names
+            ``normalized_shape`` and that shape).
     """
     shape, own = as_array(x).shape, tuple(normalized_shape)
     if not own or 0 in own or shape[-len(own) :] != own:
-        raise ValueError(f"layer_norm needs x (*, *normalized_shape): normalized_shape {own}, x {shape}")
+        raise ValueError(
+            f"layer_norm(x {shape}, normalized_shape={own}): x must end in a normalized_shape without 0"
+        )
     for name, p in (("weight", weight), ("bias", bias)):
         if p is not None and as_array(p).shape != own:
             raise ValueError(f"layer_norm over {own} needs a {name} of that shape, got {as_array(p).shape}")
@@ -141,7 +148,7 @@ class LayerNorm(Module):
     """`layer_norm` with a weight and a bias to learn. Training and evaluation are the same.
 
     Args:
-        normalized_shape: the last axes of x; an int D stands for (D,).
+        normalized_shape: the last axes of x, a tuple or list; an int D stands for (D,).
         eps: added to the variance.
         elementwise_affine: learn a weight, and a bias too if ``bias``.
         bias: learn a bias; without effect if not ``elementwise_affine``.

@@ -31,7 +31,7 @@ class RMSNormFunction(Function):
     fresh = True
 
     def __init__(self, eps: float):
-        self.eps = eps
+        self.eps = float(eps)  # a NumPy float64 would widen float32
 
     def forward(self, x: Array) -> Array:
         """Return x / sqrt(mean(x^2) + eps), the mean over each row; keep 1 / sqrt(...), (R, 1)."""
@@ -44,6 +44,8 @@ class RMSNormFunction(Function):
 
         xhat is ``self.output``. While a graph of the gradient is built, ``grad`` is a Tensor and inv_rms must
         be one too, made of ``self.operands``: it depends on x.
+
+        Change neither ``grad`` nor what `forward` kept: a second pass through the graph reads them again.
         """
         (x,), xhat = self.operands, self.output
         average = averaging(as_array(grad))
@@ -60,21 +62,25 @@ def rms_norm(
 
     Args:
         x: (*, *normalized_shape), floating point.
-        normalized_shape: what one example is: (D,) or (C, H, W); at least one axis.
+        normalized_shape: what one example is, a tuple or list: (D,) or (C, H, W); at least one axis.
         weight: ``normalized_shape``, or None for ones.
         eps: added to the mean square: zeros stay 0. None for the distance from 1 to the next number in the
-            dtype of x, ``np.finfo(x.dtype).eps``.
+            dtype of x (not that of the weight), ``np.finfo(x.dtype).eps``; 0.0 is 0. A NumPy float64
+            leaves float32 as it is.
 
     Returns:
         The shape of x.
 
     Raises:
-        ValueError: ``normalized_shape`` is empty or has a 0, x does not end in it, or the weight has another
-            shape; the message names ``normalized_shape`` and the shape of what does not fit.
+        ValueError: ``normalized_shape`` is empty or has a 0, or the last sides of x are not just these (the
+            message names it and the shape of x); the weight has another shape (it names
+            ``normalized_shape`` and that shape).
     """
     shape, own = as_array(x).shape, tuple(normalized_shape)
     if not own or 0 in own or shape[-len(own) :] != own:
-        raise ValueError(f"rms_norm needs x (*, *normalized_shape): normalized_shape {own}, x {shape}")
+        raise ValueError(
+            f"rms_norm(x {shape}, normalized_shape={own}): x must end in a normalized_shape without 0"
+        )
     if weight is not None and as_array(weight).shape != own:
         raise ValueError(f"rms_norm over {own} needs a weight of that shape, got {as_array(weight).shape}")
     if eps is None:
@@ -89,7 +95,7 @@ class RMSNorm(Module):
     """`rms_norm` with a weight to learn. Training and evaluation are the same.
 
     Args:
-        normalized_shape: the last axes of x; an int D stands for (D,).
+        normalized_shape: the last axes of x, a tuple or list; an int D stands for (D,).
         eps: added to the mean square; None as in `rms_norm`.
         elementwise_affine: learn a weight.
         dtype: of the weight.

@@ -37,7 +37,7 @@ class ExponentialLR(Scheduler):
         """base_lr * gamma^step.
 
         Args:
-            step: 0, 1, 2, ...
+            step: 0, 1, 2, ..., in any order.
             base_lr: of the group.
         """
         return base_lr * self.gamma**step

@@ -8,7 +8,8 @@ Each arrow is half a cosine or a straight line. The first arrow is a warmup, the
 between is a rate too high to settle, whose noise steers away from narrow minima. The momentum gives way where
 the rate is high, since it is lr / (1 - momentum) that a gradient moves a weight by in the end.
 
-An arrow from a to b is computed as share * a + (1 - share) * b: exact at both ends.
+An arrow from a to b is computed as share * a + (1 - share) * b: exact at both ends. The share on a cosine is
+sin(pi / 2 * (1 - f))^2: that is (1 + cos(pi f)) / 2, without the sum that cancels near the end.
 
 Shapes   numbers.
 Source   Smith & Topin 2018, arXiv:1708.07120, sec. 3; Smith 2018, arXiv:1803.09820, sec. 4; PyTorch's
@@ -18,14 +19,14 @@ Source   Smith & Topin 2018, arXiv:1708.07120, sec. 3; Smith 2018, arXiv:1803.09
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import cos, pi
+from math import pi, sin
 
 from optimization.optimizers.optimizer import Optimizer
 from optimization.schedulers.scheduler import Scheduler, whole_number
 
 
 class OneCycleLR(Scheduler):
-    """The one-cycle policy over steps 0 to total_steps - 1, the last of which has the final rate exactly.
+    """The one-cycle policy over steps 0 to total_steps - 1, the last of which has the final rate.
 
     The optimizer's own "lr" plays no part. ``base_lrs`` holds the max_lr of each group.
 
@@ -43,9 +44,9 @@ class OneCycleLR(Scheduler):
         pct_start: the share of the steps on the way up, in [0, 1). The peak lies at step
             max(0, pct_start * total_steps - 1), which may be a fraction: then no step has max_lr itself.
         anneal_strategy: "cos" or "linear".
-        cycle_momentum: set "momentum" too, or betas[0] where the groups have "betas".
-        base_momentum: at the peak, in [0, 1).
-        max_momentum: at both ends, in [0, 1).
+        cycle_momentum: set betas[0] too in a group that has "betas", else its "momentum".
+        base_momentum: at the peak, in [0, 1), whether it is cycled or not.
+        max_momentum: at both ends, in [0, 1), whether it is cycled or not.
         div_factor: max_lr / first rate, > 0.
         final_div_factor: first rate / last rate, > 0.
 
@@ -101,7 +102,7 @@ class OneCycleLR(Scheduler):
         """The value at ``step`` of what goes from ``first`` to ``peak`` to ``final``, by anneal_strategy.
 
         Args:
-            step: 0, ..., total_steps; at total_steps, after the last batch, still ``final``.
+            step: 0, ..., total_steps, in any order; at total_steps, after the last batch, still ``final``.
             first: at step 0, unless the peak lies there.
             peak: at step max(0, pct_start * total_steps - 1).
             final: at step total_steps - 1.
@@ -117,7 +118,8 @@ class OneCycleLR(Scheduler):
             start, end, fraction = first, peak, step / top
         else:
             start, end, fraction = peak, final, (min(step, last) - top) / (last - top)
-        share = (1 + cos(pi * fraction)) / 2 if self.anneal_strategy == "cos" else 1 - fraction
+        left = 1 - fraction
+        share = sin(pi / 2 * left) ** 2 if self.anneal_strategy == "cos" else left
         return share * start + (1 - share) * end
 
     def rate(self, step: int, base_lr: float) -> float:
@@ -131,12 +133,14 @@ class OneCycleLR(Scheduler):
         return self.between(step, first, base_lr, first / self.final_div_factor)
 
     def settings(self, step: int, base_lr: float, group: Mapping) -> dict[str, object]:
-        """{"lr": rate}, and with cycle_momentum also "momentum", or "betas" with a new first of the two.
+        """{"lr": rate}, and with cycle_momentum "betas" with a new first of the two, or else "momentum".
+
+        A group that has both "betas" and "momentum" gets new betas only.
 
         Args:
             step: 0, ..., total_steps.
             base_lr: the max_lr of the group.
-            group: its settings now; only read.
+            group: its settings now; only read, the caller writes.
         """
         update: dict[str, object] = {"lr": self.rate(step, base_lr)}
         if self.cycle_momentum:

@@ -52,7 +52,11 @@ class Scheduler:
         self.move_to(0)
 
     def rate(self, step: int, base_lr: float) -> float:
-        """The learning rate at ``step`` (0, 1, 2, ...) of a group with ``base_lr``; changes nothing."""
+        """The learning rate at ``step`` (0, 1, 2, ...) of a group with ``base_lr``.
+
+        A function of its arguments and the settings: any step may be asked for, in any order, and asking
+        changes nothing and remembers nothing.
+        """
         raise TypeError(f"{type(self).__name__} does not define rate")
 
     def settings(self, step: int, base_lr: float, group: Mapping) -> dict[str, object]:
@@ -63,19 +67,20 @@ class Scheduler:
             base_lr: of this group.
             group: its settings now; only read.
         """
-        return {"lr": self.rate(step, base_lr)}
+        return {"lr": float(self.rate(step, base_lr))}  # a NumPy float64 would widen float32
 
     def move_to(self, step: int) -> None:
         """Give every group its `settings` at ``step`` and set ``step_count``; on an error change nothing.
 
         Args:
-            step: 0, 1, 2, ..., earlier or later than now.
+            step: 0, 1, 2, ..., earlier or later than now; NumPy's integers too.
 
         Raises:
             ValueError: ``step`` is negative or no integer (the message names it); or groups were added to the
                 optimizer since, and ``base_lrs`` has another number of them (it names both numbers).
         """
         whole_number("step", step, least=0)
+        step = int(step)  # JSON has no np.int64
         groups = self.optimizer.param_groups
         if len(groups) != len(self.base_lrs):
             raise ValueError(

@@ -43,7 +43,7 @@ class StepLR(Scheduler):
         """base_lr * gamma^floor(step / step_size).
 
         Args:
-            step: 0, 1, 2, ...
+            step: 0, 1, 2, ..., in any order.
             base_lr: of the group.
         """
         return base_lr * self.gamma ** (step // self.step_size)
@@ -75,7 +75,7 @@ class MultiStepLR(Scheduler):
         """base_lr * gamma^(number of milestones <= step).
 
         Args:
-            step: 0, 1, 2, ...
+            step: 0, 1, 2, ..., in any order.
             base_lr: of the group.
         """
         return base_lr * self.gamma ** bisect_right(self.milestones, step)

@@ -32,7 +32,7 @@ class LinearWarmup(Scheduler):
     """From start_factor times the full rate up to it in ``total_iters`` equal steps, then ``after``.
 
     Make ``after`` first, with the same optimizer, and step only the warmup. The warmup takes over its
-    ``base_lrs``, as a list of its own.
+    ``base_lrs``, as a list of its own, and from then on only asks: ``after`` stays as it is, at step 0.
 
     Args:
         optimizer: whose groups are scheduled.
@@ -66,10 +66,10 @@ class LinearWarmup(Scheduler):
         super().__init__(optimizer, self.after.base_lrs)
 
     def rate(self, step: int, base_lr: float) -> float:
-        """The formulas at the top of this file; at step ``total_iters`` exactly the first rate of ``after``.
+        """The formulas at the top of this file; at step ``total_iters`` the first rate of ``after``.
 
         Args:
-            step: 0, 1, 2, ..., counted from the beginning of the warmup.
+            step: 0, 1, 2, ..., counted from the beginning of the warmup, in any order.
             base_lr: of the group.
         """
         if step >= self.total_iters:
@@ -83,7 +83,7 @@ class LinearWarmup(Scheduler):
         Args:
             step: 0, 1, 2, ..., counted from the beginning of the warmup.
             base_lr: of this group.
-            group: its settings now; only read.
+            group: its settings now; only read, the caller writes.
         """
         behind = self.after.settings(max(0, step - self.total_iters), base_lr, group)
         return {**behind, "lr": self.rate(step, base_lr)}

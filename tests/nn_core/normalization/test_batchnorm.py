@@ -1,5 +1,6 @@
 """nn_core.normalization.batchnorm: statistics of the batch, their derivatives, and what is kept of them."""
 
+from itertools import combinations
 from math import fsum, sqrt
 
 import numpy as np
@@ -118,6 +119,20 @@ def test_the_gradient_is_the_same_while_a_graph_of_it_is_built():
         expect.tensor(again, first.data, what, rtol=1e-9, atol=1e-12)
 
 
+def test_a_second_pass_gives_the_same_gradients_and_leaves_the_incoming_one_alone():
+    inputs = [Tensor(a, requires_grad=True) for a in arrays((3, 2, 4))]
+    g = np.random.default_rng(2).standard_normal((3, 2, 4))
+    given = g.copy()
+    y = batch_norm(inputs[0], None, None, *inputs[1:], training=True, eps=0.1)
+    expect.tensor(y, definition(*[t.data for t in inputs], 0.1), "batch_norm of x (3, 2, 4)", rtol=1e-10)
+    first = grad(y, inputs, g)
+    for name, before, after in zip(("x", "weight", "bias"), first, grad(y, inputs, g), strict=True):
+        message = f"gradient with respect to {name} in a second pass through the same graph"
+        expect.tensor(after, before.data, message)
+    grad(batch_norm(inputs[0], training=True), inputs[:1], g)
+    expect.equal(g, given, "the gradient that came in, after backward used it,")
+
+
 def test_the_gradient_without_weight_and_bias_is_right_to_second_order():
     x, _, _ = arrays((4, 2))
     expect.tensor(batch_norm(Tensor(x), training=True), definition(x), "batch_norm of x (4, 2)", rtol=1e-10)
@@ -205,8 +220,12 @@ def test_evaluation_uses_the_running_statistics_and_leaves_them(shape):
     mean, var = np.linspace(-1.0, 2.0, c), np.linspace(0.5, 3.0, c)
     with expect.unchanged(x, mean, var, weight, bias):
         y = batch_norm(Tensor(x), mean, var, Tensor(weight), Tensor(bias), eps=0.1)
+        only_weight = batch_norm(Tensor(x), mean, var, Tensor(weight))
+        only_bias = batch_norm(Tensor(x), mean, var, bias=Tensor(bias))
         plain = batch_norm(Tensor(x), mean, var)
     what = f"batch_norm of x {shape} in evaluation"
+    expect.tensor(only_weight, normalized(x, mean, var, weight), f"{what}, without bias", rtol=1e-10)
+    expect.tensor(only_bias, normalized(x, mean, var, None, bias), f"{what}, without weight", rtol=1e-10)
     expect.tensor(y, normalized(x, mean, var, weight, bias, 0.1), what, rtol=1e-10)
     expect.tensor(plain, normalized(x, mean, var), f"{what}, without weight and bias", rtol=1e-10)
 
@@ -238,19 +257,21 @@ def test_float32_stays_float32():
     exact = [Tensor(a, requires_grad=True) for a in arrays((3, 4, 5))]
     single = [Tensor(t.data.astype(np.float32), requires_grad=True) for t in exact]
     running = np.zeros(4, np.float32), np.ones(4, np.float32)
-    y = batch_norm(single[0], *running, *single[1:], training=True)
-    want = definition(*[t.data for t in exact])
-    expect.tensor(y, want, "batch_norm in float32", dtype=np.float32, rtol=1e-4, atol=1e-5)
-    still = batch_norm(single[0], *running, *single[1:])
-    want = normalized(exact[0].data, *running, exact[1].data, exact[2].data)
-    expect.tensor(still, want, "batch_norm in float32, evaluation", dtype=np.float32, rtol=1e-4, atol=1e-5)
+    for eps in (1e-5, np.float64(1e-5)):
+        y = batch_norm(single[0], *running, *single[1:], training=True, eps=eps)
+        want, what = definition(*[t.data for t in exact]), f"batch_norm in float32, eps {eps!r},"
+        expect.tensor(y, want, what, dtype=np.float32, rtol=1e-4, atol=1e-5)
+        still = batch_norm(single[0], *running, *single[1:], eps=eps)
+        want = normalized(exact[0].data, *running, exact[1].data, exact[2].data)
+        what = f"batch_norm in float32, evaluation, eps {eps!r},"
+        expect.tensor(still, want, what, dtype=np.float32, rtol=1e-4, atol=1e-5)
     g = np.random.default_rng(2).standard_normal((3, 4, 5))
     expected = grad(batch_norm(exact[0], None, None, *exact[1:], training=True), exact, g)
-    for name, got, e in zip(
-        ("x", "weight", "bias"), grad(y, single, g.astype(np.float32)), expected, strict=True
-    ):
-        what = f"gradient with respect to {name} in float32"
-        expect.tensor(got, e.data, what, dtype=np.float32, rtol=1e-4, atol=1e-4)
+    for graph in (False, True):
+        grads = grad(y, single, g.astype(np.float32), create_graph=graph)
+        for name, got, e in zip(("x", "weight", "bias"), grads, expected, strict=True):
+            what = f"gradient with respect to {name} in float32, create_graph={graph},"
+            expect.tensor(got, e.data, what, dtype=np.float32, rtol=1e-4, atol=1e-4)
 
 
 def test_a_large_mean_does_not_cost_the_digits_of_the_variance():
@@ -273,14 +294,23 @@ def test_a_constant_channel_becomes_the_bias():
     expect.close(x.grad, 2.0 * (g - g.mean(0)), "gradient at a constant channel, where r = 2", rtol=1e-10)
 
 
-def test_only_what_requires_a_gradient_gets_one():
-    x, weight, bias = (Tensor(a) for a in arrays((4, 3)))
-    weight.requires_grad = True
-    g = np.random.default_rng(3).standard_normal((4, 3))
-    batch_norm(x, weight=weight, bias=bias, training=True).backward(g)
-    expected = (g * definition(x.data)).sum(0)
-    expect.close(weight.grad, expected, "gradient with respect to weight alone", rtol=1e-10)
-    expect.true(x.grad is None and bias.grad is None, "x and bias require no gradient and should get none")
+@pytest.mark.parametrize("trained", [c for n in (1, 2) for c in combinations(("x", "weight", "bias"), n)])
+def test_only_what_requires_a_gradient_gets_one(trained):
+    names, data = ("x", "weight", "bias"), arrays((4, 3, 2))
+    g = np.random.default_rng(3).standard_normal((4, 3, 2))
+    every = [Tensor(a, requires_grad=True) for a in data]
+    by_x = grad(batch_norm(every[0], None, None, *every[1:], training=True), every, g)[0].data
+    wanted = {"x": by_x, "weight": (g * definition(data[0])).sum((0, 2)), "bias": g.sum((0, 2))}
+    inputs = {name: Tensor(a, requires_grad=name in trained) for name, a in zip(names, data, strict=True)}
+    y = batch_norm(inputs["x"], None, None, inputs["weight"], inputs["bias"], True)
+    expect.tensor(y, definition(*data), "batch_norm", rtol=1e-10)
+    y.backward(g)
+    for name, t in inputs.items():
+        if name in trained:
+            what = f"gradient with respect to {name} where only {' and '.join(trained)} need one"
+            expect.close(t.grad, wanted[name], what, rtol=1e-10)
+        else:
+            expect.true(t.grad is None, f"{name} requires no gradient and should get none")
 
 
 def test_arrays_of_another_library_flow_through():
@@ -306,8 +336,11 @@ def test_what_does_not_fit_is_refused():
         batch_norm(x, np.ones(3), np.ones((3, 1)))
     with expect.raises(ValueError, "None"):
         batch_norm(x)
-    with expect.raises(ValueError, "None"):
-        batch_norm(x, running_mean=np.ones(3))
+    for training in (False, True):
+        with expect.raises(ValueError, "None"):
+            batch_norm(x, running_mean=np.ones(3), training=training)
+        with expect.raises(ValueError, "None"):
+            batch_norm(x, running_var=np.ones(3), training=training)
 
 
 def test_one_number_a_channel_has_no_variance_in_training():
@@ -388,6 +421,14 @@ def test_without_momentum_the_running_statistics_are_the_average_of_all_batches(
     expect.equal(int(layer.num_batches_tracked), 3, "num_batches_tracked after 3 batches")
 
 
+def test_a_momentum_of_0_leaves_the_running_statistics():
+    layer = BatchNorm1d(2, momentum=0.0, dtype=np.float64)
+    x, _, _ = arrays((4, 2))
+    expect.tensor(layer(Tensor(x)), definition(x), "BatchNorm1d(2, momentum=0.0) in training", rtol=1e-10)
+    expect.close(layer.running_mean, np.zeros(2), "running_mean after a batch of weight 0.0")
+    expect.close(layer.running_var, np.ones(2), "running_var after a batch of weight 0.0")
+
+
 def test_without_running_statistics_evaluation_uses_the_batch():
     layer = BatchNorm1d(3, track_running_stats=False, dtype=np.float64).eval()
     x, _, _ = arrays((4, 3))
@@ -407,6 +448,10 @@ def test_without_affine_there_is_nothing_to_learn():
     expect.tensor(layer(Tensor(x)), definition(x), "BatchNorm1d(3, affine=False)", rtol=1e-10)
     expect.equal(list(layer.parameters()), [], "the list of parameters with affine=False")
     expect.true(layer.weight is None and layer.bias is None, "weight and bias should be None")
+    still, other = layer.eval(), arrays((2, 3), seed=8)[0]
+    want = normalized(other, layer.running_mean, layer.running_var)
+    what = "BatchNorm1d(3, affine=False) in evaluation: the running statistics,"
+    expect.tensor(still(Tensor(other)), want, what, rtol=1e-10)
 
 
 def test_the_running_statistics_stay_float32_arrays_outside_the_graph():

@@ -1,5 +1,6 @@
 """nn_core.normalization.groupnorm: against its definition, against calculus, and as a layer."""
 
+from itertools import combinations
 from math import fsum, sqrt
 
 import numpy as np
@@ -69,6 +70,44 @@ def test_the_gradients_are_right_to_second_order(shape, groups):
     )
 
 
+def test_a_second_pass_gives_the_same_gradients_and_leaves_the_incoming_one_alone():
+    inputs = [Tensor(a, requires_grad=True) for a in arrays((2, 4, 3))]
+    g = np.random.default_rng(2).standard_normal((2, 4, 3))
+    given = g.copy()
+    y = group_norm(inputs[0], 2, *inputs[1:], 0.1)
+    expect.tensor(
+        y,
+        definition(inputs[0].data, 2, *[t.data for t in inputs[1:]], 0.1),
+        "group_norm of x (2, 4, 3)",
+        rtol=1e-10,
+    )
+    first = grad(y, inputs, g)
+    for name, before, after in zip(("x", "weight", "bias"), first, grad(y, inputs, g), strict=True):
+        message = f"gradient with respect to {name} in a second pass through the same graph"
+        expect.tensor(after, before.data, message)
+    grad(group_norm(inputs[0], 2), inputs[:1], g)
+    expect.equal(g, given, "the gradient that came in, after backward used it,")
+
+
+@pytest.mark.parametrize("trained", [c for n in (1, 2) for c in combinations(("x", "weight", "bias"), n)])
+def test_only_what_requires_a_gradient_gets_one(trained):
+    names, data = ("x", "weight", "bias"), arrays((2, 4, 3))
+    g = np.random.default_rng(3).standard_normal((2, 4, 3))
+    every = [Tensor(a, requires_grad=True) for a in data]
+    by_x = grad(group_norm(every[0], 2, *every[1:]), every, g)[0].data
+    wanted = {"x": by_x, "weight": (g * definition(data[0], 2)).sum((0, 2)), "bias": g.sum((0, 2))}
+    inputs = {name: Tensor(a, requires_grad=name in trained) for name, a in zip(names, data, strict=True)}
+    y = group_norm(inputs["x"], 2, inputs["weight"], inputs["bias"])
+    expect.tensor(y, definition(data[0], 2, *data[1:]), "group_norm", rtol=1e-10)
+    y.backward(g)
+    for name, t in inputs.items():
+        if name in trained:
+            what = f"gradient with respect to {name} where only {' and '.join(trained)} need one"
+            expect.close(t.grad, wanted[name], what, rtol=1e-10)
+        else:
+            expect.true(t.grad is None, f"{name} requires no gradient and should get none")
+
+
 def test_a_group_is_made_of_neighbours():
     x = np.array([[1.0, 3.0, 10.0, 30.0]])
     y = group_norm(Tensor(x), 2, eps=1e-14)
@@ -98,9 +137,11 @@ def test_examples_do_not_know_of_each_other():
 def test_float32_stays_float32():
     exact = [Tensor(a, requires_grad=True) for a in arrays((3, 4, 5))]
     single = [Tensor(t.data.astype(np.float32), requires_grad=True) for t in exact]
-    y = group_norm(single[0], 2, *single[1:])
     want = definition(exact[0].data, 2, exact[1].data, exact[2].data)
-    expect.tensor(y, want, "group_norm in float32", dtype=np.float32, rtol=1e-4, atol=1e-5)
+    for eps in (1e-5, np.float64(1e-5)):
+        y = group_norm(single[0], 2, *single[1:], eps)
+        what = f"group_norm in float32, eps {eps!r},"
+        expect.tensor(y, want, what, dtype=np.float32, rtol=1e-4, atol=1e-5)
     g = np.random.default_rng(2).standard_normal((3, 4, 5))
     expected = grad(group_norm(exact[0], 2, *exact[1:]), exact, g)
     for name, got, e in zip(

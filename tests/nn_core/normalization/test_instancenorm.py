@@ -1,5 +1,6 @@
 """nn_core.normalization.instancenorm: against its definition, against calculus, and as layers."""
 
+from itertools import combinations
 from math import fsum, sqrt
 
 import numpy as np
@@ -44,9 +45,11 @@ def test_matches_the_definition(shape):
     what = f"instance_norm of x {shape}"
     with expect.unchanged(x, weight, bias):
         both = instance_norm(Tensor(x), Tensor(weight), Tensor(bias))
+        only_weight = instance_norm(Tensor(x), Tensor(weight))
         only_bias = instance_norm(Tensor(x), bias=Tensor(bias))
         neither = instance_norm(Tensor(x), eps=0.5)
     expect.tensor(neither, definition(x, eps=0.5), f"{what}, without weight and bias, eps 0.5", rtol=1e-10)
+    expect.tensor(only_weight, definition(x, weight), f"{what}, without bias", rtol=1e-10)
     expect.tensor(only_bias, definition(x, None, bias), f"{what}, without weight", rtol=1e-10)
     expect.tensor(both, definition(x, weight, bias), what, rtol=1e-10)
 
@@ -57,6 +60,39 @@ def test_the_gradients_are_right_to_second_order(shape):
     y = instance_norm(Tensor(x), weight, bias, 0.1)
     expect.tensor(y, definition(x, weight, bias, 0.1), f"instance_norm of x {shape}", rtol=1e-10)
     gradcheck(lambda *t: instance_norm(*t, 0.1), x, weight, bias, names=("x", "weight", "bias"))
+
+
+def test_a_second_pass_gives_the_same_gradients_and_leaves_the_incoming_one_alone():
+    inputs = [Tensor(a, requires_grad=True) for a in arrays((2, 3, 4))]
+    g = np.random.default_rng(2).standard_normal((2, 3, 4))
+    given = g.copy()
+    y = instance_norm(*inputs, 0.1)
+    expect.tensor(y, definition(*[t.data for t in inputs], 0.1), "instance_norm of x (2, 3, 4)", rtol=1e-10)
+    first = grad(y, inputs, g)
+    for name, before, after in zip(("x", "weight", "bias"), first, grad(y, inputs, g), strict=True):
+        message = f"gradient with respect to {name} in a second pass through the same graph"
+        expect.tensor(after, before.data, message)
+    grad(instance_norm(inputs[0]), inputs[:1], g)
+    expect.equal(g, given, "the gradient that came in, after backward used it,")
+
+
+@pytest.mark.parametrize("trained", [c for n in (1, 2) for c in combinations(("x", "weight", "bias"), n)])
+def test_only_what_requires_a_gradient_gets_one(trained):
+    names, data = ("x", "weight", "bias"), arrays((2, 3, 4))
+    g = np.random.default_rng(3).standard_normal((2, 3, 4))
+    every = [Tensor(a, requires_grad=True) for a in data]
+    by_x = grad(instance_norm(*every), every, g)[0].data
+    wanted = {"x": by_x, "weight": (g * definition(data[0])).sum((0, 2)), "bias": g.sum((0, 2))}
+    inputs = {name: Tensor(a, requires_grad=name in trained) for name, a in zip(names, data, strict=True)}
+    y = instance_norm(*inputs.values())
+    expect.tensor(y, definition(*data), "instance_norm", rtol=1e-10)
+    y.backward(g)
+    for name, t in inputs.items():
+        if name in trained:
+            what = f"gradient with respect to {name} where only {' and '.join(trained)} need one"
+            expect.close(t.grad, wanted[name], what, rtol=1e-10)
+        else:
+            expect.true(t.grad is None, f"{name} requires no gradient and should get none")
 
 
 def test_brightness_and_contrast_of_a_channel_change_nothing():
@@ -86,9 +122,11 @@ def test_neither_examples_nor_channels_know_of_each_other():
 def test_float32_stays_float32():
     x, weight, bias = (a.astype(np.float32) for a in arrays((2, 3, 4)))
     t = Tensor(x, requires_grad=True)
-    y = instance_norm(t, weight, bias)
     want = definition(x.astype(np.float64), weight, bias)
-    expect.tensor(y, want, "instance_norm in float32", dtype=np.float32, rtol=1e-4, atol=1e-5)
+    for eps in (1e-5, np.float64(1e-5)):
+        y = instance_norm(t, weight, bias, eps)
+        what = f"instance_norm in float32, eps {eps!r},"
+        expect.tensor(y, want, what, dtype=np.float32, rtol=1e-4, atol=1e-5)
     exact, g = Tensor(x.astype(np.float64), requires_grad=True), np.ones((2, 3, 4)).cumsum(2)
     (expected,) = grad(instance_norm(exact, weight.astype(np.float64)), [exact], g)
     (got,) = grad(y, [t], g.astype(np.float32))

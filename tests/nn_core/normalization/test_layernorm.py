@@ -1,5 +1,6 @@
 """nn_core.normalization.layernorm: against its definition, against calculus, and as a layer."""
 
+from itertools import combinations
 from math import fsum, prod, sqrt
 
 import numpy as np
@@ -114,6 +115,25 @@ def test_the_gradient_is_the_same_while_a_graph_of_it_is_built():
         expect.tensor(again, first.data, what, rtol=1e-9, atol=1e-12)
 
 
+def test_a_second_pass_gives_the_same_gradients_and_leaves_the_incoming_one_alone():
+    inputs = [Tensor(a, requires_grad=True) for a in arrays((3, 4), (4,))]
+    g = np.random.default_rng(2).standard_normal((3, 4))
+    given = g.copy()
+    y = layer_norm(inputs[0], (4,), *inputs[1:], 0.1)
+    expect.tensor(
+        y,
+        definition(inputs[0].data, (4,), *[t.data for t in inputs[1:]], 0.1),
+        "layer_norm of x (3, 4)",
+        rtol=1e-10,
+    )
+    first = grad(y, inputs, g)
+    for name, before, after in zip(("x", "weight", "bias"), first, grad(y, inputs, g), strict=True):
+        message = f"gradient with respect to {name} in a second pass through the same graph"
+        expect.tensor(after, before.data, message)
+    grad(layer_norm(inputs[0], (4,)), inputs[:1], g)
+    expect.equal(g, given, "the gradient that came in, after backward used it,")
+
+
 def test_a_third_derivative():
     x, weight, bias = arrays((2, 3), (3,))
     u, v = np.random.default_rng(5).standard_normal((2, 2, 3))
@@ -171,16 +191,18 @@ def test_examples_do_not_know_of_each_other():
 def test_float32_stays_float32():
     exact = [Tensor(a, requires_grad=True) for a in arrays((4, 6), (6,))]
     single = [Tensor(t.data.astype(np.float32), requires_grad=True) for t in exact]
-    y = layer_norm(single[0], (6,), *single[1:])
     want = definition(exact[0].data, (6,), exact[1].data, exact[2].data)
-    expect.tensor(y, want, "layer_norm in float32", dtype=np.float32, rtol=1e-5, atol=1e-5)
     g = np.random.default_rng(2).standard_normal((4, 6))
     expected = grad(layer_norm(exact[0], (6,), *exact[1:]), exact, g)
-    for name, got, e in zip(
-        ("x", "weight", "bias"), grad(y, single, g.astype(np.float32)), expected, strict=True
-    ):
-        what = f"gradient with respect to {name} in float32"
-        expect.tensor(got, e.data, what, dtype=np.float32, rtol=1e-4, atol=1e-5)
+    for eps in (1e-5, np.float64(1e-5)):
+        y = layer_norm(single[0], (6,), *single[1:], eps)
+        what = f"layer_norm in float32, eps {eps!r},"
+        expect.tensor(y, want, what, dtype=np.float32, rtol=1e-5, atol=1e-5)
+        for graph in (False, True):
+            grads = grad(y, single, g.astype(np.float32), create_graph=graph)
+            for name, got, e in zip(("x", "weight", "bias"), grads, expected, strict=True):
+                what = f"gradient with respect to {name} in float32, eps {eps!r}, create_graph={graph},"
+                expect.tensor(got, e.data, what, dtype=np.float32, rtol=1e-4, atol=1e-5)
 
 
 def test_a_large_mean_does_not_cost_the_digits_of_the_variance():
@@ -220,18 +242,23 @@ def test_an_empty_batch():
     expect.tensor(one, definition(x, (3,), weight.data, bias.data), "layer_norm of x (1, 3)", rtol=1e-10)
 
 
-def test_only_what_requires_a_gradient_gets_one():
-    x, weight, bias = (Tensor(a) for a in arrays((3, 4), (4,)))
-    weight.requires_grad = True
+@pytest.mark.parametrize("trained", [c for n in (1, 2) for c in combinations(("x", "weight", "bias"), n)])
+def test_only_what_requires_a_gradient_gets_one(trained):
+    names, data = ("x", "weight", "bias"), arrays((3, 4), (4,))
     g = np.random.default_rng(3).standard_normal((3, 4))
-    layer_norm(x, (4,), weight, bias).backward(g)
-    expect.close(
-        weight.grad,
-        (g * definition(x.data, (4,))).sum(0),
-        "gradient with respect to weight alone",
-        rtol=1e-10,
-    )
-    expect.true(x.grad is None and bias.grad is None, "x and bias require no gradient and should get none")
+    every = [Tensor(a, requires_grad=True) for a in data]
+    by_x = grad(layer_norm(every[0], (4,), *every[1:]), every, g)[0].data
+    wanted = {"x": by_x, "weight": (g * definition(data[0], (4,))).sum(0), "bias": g.sum(0)}
+    inputs = {name: Tensor(a, requires_grad=name in trained) for name, a in zip(names, data, strict=True)}
+    y = layer_norm(inputs["x"], (4,), inputs["weight"], inputs["bias"])
+    expect.tensor(y, definition(data[0], (4,), *data[1:]), "layer_norm", rtol=1e-10)
+    y.backward(g)
+    for name, t in inputs.items():
+        if name in trained:
+            what = f"gradient with respect to {name} where only {' and '.join(trained)} need one"
+            expect.close(t.grad, wanted[name], what, rtol=1e-10)
+        else:
+            expect.true(t.grad is None, f"{name} requires no gradient and should get none")
 
 
 def test_arrays_of_another_library_flow_through():
@@ -246,6 +273,9 @@ def test_shapes_that_do_not_fit_are_refused():
         layer_norm(x, (4,))
     with expect.raises(ValueError, "(2, 3)", "(5, 2, 3)"):
         layer_norm(x, (5, 2, 3))
+    for shape, own in (((2, 3, 4), (4, 3)), ((2, 2, 6, 4), (3, 4, 4)), ((2, 3, 4), (2, 4))):
+        with expect.raises(ValueError, str(shape), str(own)):
+            layer_norm(Tensor(np.ones(shape)), own)
     with expect.raises(ValueError, "(2, 3)", "()"):
         layer_norm(x, ())
     with expect.raises(ValueError, "(2, 0)", "(0,)"):
@@ -256,6 +286,15 @@ def test_shapes_that_do_not_fit_are_refused():
         layer_norm(x, (2, 3), np.ones((3, 2)))
     with expect.raises(ValueError, "(2, 3)", "(3,)"):
         layer_norm(x, (2, 3), np.ones((2, 3)), np.ones(3))
+
+
+def test_normalized_shape_may_be_a_list():
+    x, weight, bias = arrays((2, 3, 2), (3, 2))
+    y = layer_norm(Tensor(x), [3, 2], weight, bias)
+    expect.tensor(y, definition(x, (3, 2), weight, bias), "layer_norm over the list [3, 2]", rtol=1e-10)
+    layer = LayerNorm([3, 2], dtype=np.float64)
+    expect.equal(layer.normalized_shape, (3, 2), "normalized_shape of LayerNorm([3, 2])")
+    expect.tensor(layer(Tensor(x)), definition(x, (3, 2)), "LayerNorm([3, 2])", rtol=1e-10)
 
 
 # The layer.

@@ -58,6 +58,23 @@ def test_without_eps_it_is_the_precision_of_the_numbers():
         expect.tensor(y, expected, what, dtype=dtype, rtol=1e-5)
 
 
+def test_the_default_eps_is_that_of_x_whatever_the_weight():
+    for dtype, other in ((np.float64, np.float32), (np.float32, np.float64)):
+        e = float(np.finfo(dtype).eps)
+        x = np.array([[sqrt(e), -sqrt(e)]], dtype)
+        y = rms_norm(Tensor(x), (2,), np.ones(2, other))
+        what = f"rms_norm of {dtype.__name__} around the root of its eps, weight {other.__name__},"
+        expect.tensor(y, np.array([[1.0, -1.0]]) / sqrt(2), what, rtol=1e-5)
+
+
+def test_an_eps_of_0_is_0():
+    x = Tensor([[3e-9, 4e-9]])  # a mean square of 1.25e-17, below the eps of float64
+    expected = np.array([[3.0, 4.0]]) / sqrt(12.5)
+    expect.tensor(rms_norm(x, (2,), eps=0.0), expected, "rms_norm of tiny numbers with eps 0.0")
+    layer = RMSNorm(2, eps=0.0, dtype=np.float64)
+    expect.tensor(layer(x), expected, "RMSNorm(2, eps=0.0) of tiny numbers")
+
+
 def test_a_stretch_changes_nothing_and_a_shift_does():
     x, weight = arrays((4, 6), (6,))
     factors = np.array([[0.5], [3.0], [7.0], [1.0]])
@@ -96,6 +113,38 @@ def test_the_gradient_is_the_same_while_a_graph_of_it_is_built():
         expect.tensor(again, first.data, what, rtol=1e-9, atol=1e-12)
 
 
+def test_a_second_pass_gives_the_same_gradients_and_leaves_the_incoming_one_alone():
+    inputs = [Tensor(a, requires_grad=True) for a in arrays((3, 4), (4,))]
+    g = np.random.default_rng(2).standard_normal((3, 4))
+    given = g.copy()
+    y = rms_norm(inputs[0], (4,), inputs[1], 0.1)
+    expect.tensor(
+        y, definition(inputs[0].data, (4,), inputs[1].data, 0.1), "rms_norm of x (3, 4)", rtol=1e-10
+    )
+    first = grad(y, inputs, g)
+    for name, before, after in zip(("x", "weight"), first, grad(y, inputs, g), strict=True):
+        message = f"gradient with respect to {name} in a second pass through the same graph"
+        expect.tensor(after, before.data, message)
+    grad(rms_norm(inputs[0], (4,), eps=0.1), inputs[:1], g)
+    expect.equal(g, given, "the gradient that came in, after backward used it,")
+
+
+def test_only_what_requires_a_gradient_gets_one():
+    data = arrays((3, 4), (4,))
+    g = np.random.default_rng(3).standard_normal((3, 4))
+    x, weight = (Tensor(a, requires_grad=True) for a in data)
+    by_x = grad(rms_norm(x, (4,), weight, 1e-5), [x], g)[0].data
+    x, weight = Tensor(data[0]), Tensor(data[1], requires_grad=True)
+    rms_norm(x, (4,), weight, 1e-5).backward(g)
+    expected = (g * definition(data[0], (4,))).sum(0)
+    expect.close(weight.grad, expected, "gradient with respect to weight alone", rtol=1e-10)
+    expect.true(x.grad is None, "x requires no gradient and should get none")
+    x, weight = Tensor(data[0], requires_grad=True), Tensor(data[1])
+    rms_norm(x, (4,), weight, 1e-5).backward(g)
+    expect.close(x.grad, by_x, "gradient with respect to x where the weight is frozen", rtol=1e-10)
+    expect.true(weight.grad is None, "weight requires no gradient and should get none")
+
+
 def test_the_gradient_of_a_small_example():
     x = Tensor([[1.0, -1.0]], requires_grad=True)
     rms_norm(x, (2,), eps=3.0).backward(np.array([[4.0, 0.0]]))
@@ -114,14 +163,18 @@ def test_with_the_mean_removed_it_is_a_layer_norm():
 def test_float32_stays_float32():
     exact = [Tensor(a, requires_grad=True) for a in arrays((4, 6), (6,))]
     single = [Tensor(t.data.astype(np.float32), requires_grad=True) for t in exact]
-    y = rms_norm(single[0], (6,), single[1], 1e-5)
     want = definition(exact[0].data, (6,), exact[1].data)
-    expect.tensor(y, want, "rms_norm in float32", dtype=np.float32, rtol=1e-5, atol=1e-5)
     g = np.random.default_rng(2).standard_normal((4, 6))
     expected = grad(rms_norm(exact[0], (6,), exact[1], 1e-5), exact, g)
-    for name, got, e in zip(("x", "weight"), grad(y, single, g.astype(np.float32)), expected, strict=True):
-        what = f"gradient with respect to {name} in float32"
-        expect.tensor(got, e.data, what, dtype=np.float32, rtol=1e-4, atol=1e-5)
+    for eps in (1e-5, np.float64(1e-5)):
+        y = rms_norm(single[0], (6,), single[1], eps)
+        what = f"rms_norm in float32, eps {eps!r},"
+        expect.tensor(y, want, what, dtype=np.float32, rtol=1e-5, atol=1e-5)
+        for graph in (False, True):
+            grads = grad(y, single, g.astype(np.float32), create_graph=graph)
+            for name, got, e in zip(("x", "weight"), grads, expected, strict=True):
+                what = f"gradient with respect to {name} in float32, eps {eps!r}, create_graph={graph},"
+                expect.tensor(got, e.data, what, dtype=np.float32, rtol=1e-4, atol=1e-5)
 
 
 def test_zeros_stay_zeros():
@@ -152,6 +205,9 @@ def test_shapes_that_do_not_fit_are_refused():
     x = Tensor(np.ones((2, 3)))
     with expect.raises(ValueError, "(2, 3)", "(4,)"):
         rms_norm(x, (4,))
+    for shape, own in (((2, 3, 4), (4, 3)), ((2, 2, 6, 4), (3, 4, 4)), ((2, 3, 4), (2, 4))):
+        with expect.raises(ValueError, str(shape), str(own)):
+            rms_norm(Tensor(np.ones(shape)), own)
     with expect.raises(ValueError, "(2, 3)", "()"):
         rms_norm(x, ())
     with expect.raises(ValueError, "(2, 0)", "(0,)"):
@@ -160,6 +216,15 @@ def test_shapes_that_do_not_fit_are_refused():
         rms_norm(x, (3,), np.ones(1))
     with expect.raises(ValueError, "(2, 3)", "(3, 2)"):
         rms_norm(x, (2, 3), np.ones((3, 2)))
+
+
+def test_normalized_shape_may_be_a_list():
+    x, weight = arrays((2, 3, 2), (3, 2))
+    y = rms_norm(Tensor(x), [3, 2], weight, 1e-5)
+    expect.tensor(y, definition(x, (3, 2), weight), "rms_norm over the list [3, 2]")
+    layer = RMSNorm([3, 2], eps=1e-5, dtype=np.float64)
+    expect.equal(layer.normalized_shape, (3, 2), "normalized_shape of RMSNorm([3, 2])")
+    expect.tensor(layer(Tensor(x)), definition(x, (3, 2)), "RMSNorm([3, 2])")
 
 
 # The layer.

@@ -75,6 +75,23 @@ def test_the_gradient_goes_through_the_mask_of_the_forward_pass():
     expect.true(bool((later.data != y.data).any()), "two calls of a layer should draw two masks")
 
 
+def test_a_kept_zero_has_a_gradient_and_the_incoming_one_is_left_alone():
+    data, g = numbers(40, 3), numbers(40, 3, seed=2)
+    kept = kept_by(drop_path(Tensor(data), 0.5, rng=generator(1)), data, 0.5, "drop_path")
+    expect.true(5 < kept.sum() < 35, f"about half of 40 examples should be kept, yours keeps {kept.sum()}")
+    data[:, 0] = 0.0
+    x, given = Tensor(data, requires_grad=True), g.copy()
+    y = drop_path(x, 0.5, rng=generator(1))
+    expect.tensor(
+        y, np.where(kept[:, None], 2 * data, 0.0), "drop_path of examples with a 0, equal generator"
+    )
+    for number in ("first", "second"):
+        (got,) = grad(y, [x], g)
+        what = f"gradient of examples with a 0 in the {number} pass: 2 g where kept,"
+        expect.tensor(got, np.where(kept[:, None], 2 * given, 0.0), what)
+        expect.equal(g, given, f"the gradient that came in, after the {number} pass,")
+
+
 def test_the_gradients_are_right_to_second_order():
     x = numbers(6, 2)
     kept_by(drop_path(Tensor(x), 0.4, rng=generator(1)), x, 0.4, "drop_path")
@@ -108,6 +125,7 @@ def test_evaluation_is_the_identity_and_draws_nothing():
     before = generator().bit_generator.state
     expect.tensor(layer.eval()(Tensor(x)), x, "DropPath of x after eval()")
     expect.tensor(drop_path(Tensor(x), 0.5, False, rng=layer.rng), x, "drop_path with training=False")
+    expect.tensor(drop_path(x, 0.5, False, rng=layer.rng), x, "drop_path of an array with training=False")
     expect.true(bool(layer.rng.bit_generator.state == before), "evaluation should draw no random numbers")
     kept = kept_by(layer.train()(Tensor(x)), x, 0.5, "DropPath after train()")
     expect.true(5 < kept.sum() < 55, f"about half of 60 examples should be kept, yours keeps {kept.sum()}")
@@ -192,8 +210,9 @@ def test_depths_and_shapes_that_do_not_fit_are_refused():
     for depth in (0, -2):
         with expect.raises(ValueError, str(depth)):
             linear_decay(depth, 0.5)
-    with expect.raises(ValueError, "()"):
-        drop_path(Tensor(np.array(1.0)), 0.5, rng=generator())
+    for training in (True, False):
+        with expect.raises(ValueError, "()"):
+            drop_path(Tensor(np.array(1.0)), 0.5, training, rng=generator())
 
     class First(Module):
         def forward(self, x):

@@ -75,6 +75,39 @@ def test_what_is_kept_is_scaled_and_the_rest_is_zero():
     expect.tensor(y, np.where(KEEP[:, :1], 3 * x, 0.0), "DropoutFunction with a mask (2, 1) and scale 3")
 
 
+def test_what_is_kept_is_scaled_for_a_p_near_1_too():
+    x = numbers(2, 3)
+    for p in (0.99, 0.999, 1 - 2.0**-20):
+        y = drop(Tensor(x), KEEP, p)
+        expect.tensor(y, np.where(KEEP, x / (1 - p), 0.0), f"drop of x with p = {p}")
+
+
+def test_small_probabilities_are_kept_too():
+    """Coins of 8 or 16 bits would make 0.0039 or 0.0012 of 0.001."""
+    for p in (0.001, 0.999):
+        kept = keep_mask((1000, 1000), p, rng=generator(6))
+        statistics.mean_is(kept, 1 - p, np.sqrt(p * (1 - p)), f"what keep_mask keeps, with p = {p},")
+
+
+class Zeros(np.random.Generator):
+    """A generator whose `random` returns 0.0 only, the lowest number of [0, 1)."""
+
+    def random(self, size=None, dtype=np.float64, out=None):
+        out = np.empty(() if size is None else size, dtype) if out is None else out
+        out[...] = 0.0
+        return out
+
+
+def test_a_coin_of_0_drops_nothing_for_p_0_and_keeps_nothing_for_p_1():
+    rng = Zeros(np.random.PCG64(0))
+    for p in (0.0, 1.0):
+        mask = keep_mask((4,), p, rng=rng)
+        expect.equal(mask, np.full(4, p == 0), f"the mask for p = {p} where every number drawn is 0.0")
+    expect.tensor(
+        dropout(Tensor(np.ones(4)), 0.0, rng=rng), np.ones(4), "dropout with p = 0 where all are 0.0"
+    )
+
+
 def test_a_mask_is_false_with_probability_p():
     for p in (0.2, 0.9):
         rng = generator(5)
@@ -123,6 +156,28 @@ def test_the_gradient_goes_through_the_mask_of_the_forward_pass():
     y.backward(g)
     expect.close(x.grad, np.where(y.data != 0, 2 * g, 0.0), "gradient: 2 g where y is not 0, with p = 0.5")
     expect.true(bool((later.data != y.data).any()), "two calls of a layer should draw two masks")
+
+
+def test_a_kept_zero_has_a_gradient():
+    x, g = (
+        Tensor(np.array([0.0, 0.0, 3.0, 0.0, 5.0, 0.0]).reshape(2, 3), requires_grad=True),
+        numbers(2, 3, seed=2),
+    )
+    y = DropoutFunction.apply(x, keep=KEEP, scale=4.0)
+    expect.tensor(y, 4 * x.data * KEEP, "DropoutFunction of x with zeros, scale 4")
+    y.backward(g)
+    expect.close(x.grad, 4 * g * KEEP, "gradient where x is kept and some kept x are 0: 4 g by the mask,")
+
+
+def test_a_second_pass_gives_the_same_gradient_and_leaves_the_incoming_one_alone():
+    x, g = Tensor(numbers(2, 3), requires_grad=True), numbers(2, 3, seed=2)
+    given = g.copy()
+    y = DropoutFunction.apply(x, keep=KEEP, scale=4.0)
+    expect.tensor(y, 4 * x.data * KEEP, "DropoutFunction, scale 4")
+    for number in ("first", "second"):
+        (got,) = grad(y, [x], g)
+        expect.tensor(got, 4 * given * KEEP, f"gradient in the {number} pass through the same graph")
+        expect.equal(g, given, f"the gradient that came in, after the {number} pass,")
 
 
 def test_the_gradients_are_right_to_second_order():
@@ -182,6 +237,7 @@ def test_the_functions_take_training_as_an_argument():
         rng, before = generator(), generator().bit_generator.state
         name = function.__name__
         expect.tensor(function(Tensor(x), 0.5, False, rng=rng), x, f"{name} with training=False")
+        expect.tensor(function(x, 0.5, False, rng=rng), x, f"{name} of an array with training=False")
         expect.true(
             bool(rng.bit_generator.state == before), f"{name} with training=False should draw nothing"
         )
@@ -215,6 +271,16 @@ def test_the_channel_layers_drop_whole_channels(kind, shape):
     whole = (kept.reshape(30, 20, -1) == first).all()
     expect.true(bool(whole), f"{kind.__name__} should drop channels as a whole: one of yours is in part")
     statistics.mean_is(first, 0.75, np.sqrt(0.25 * 0.75), f"the channels that {kind.__name__} keeps")
+
+
+def test_a_layer_keeps_the_generator_it_was_given():
+    for kind, shape in ((Dropout, (100,)), (Dropout1d, (10, 10, 1)), (Dropout2d, (10, 10, 1, 1))):
+        rng = generator()
+        layer = kind(0.5, rng=rng)
+        what = f"{kind.__name__}.rng should be the generator that was given, not a copy or a new one"
+        expect.true(layer.rng is rng, what)
+        first = kept_by(layer(Tensor(np.ones(shape))), np.ones(shape), 0.5, kind.__name__)
+        expect.true(0.1 < first.mean() < 0.9, f"{kind.__name__} should keep about half: {first.mean():.0%}")
 
 
 def test_half_is_the_default():
@@ -282,10 +348,11 @@ def test_probabilities_outside_0_and_1_are_refused(p):
                 function(Tensor(np.ones((2, 2))), p, training, rng=generator())
 
 
-def test_shapes_without_channels_are_refused():
+@pytest.mark.parametrize("training", [True, False])
+def test_shapes_without_channels_are_refused(training):
     with expect.raises(ValueError, "(3,)"):
-        channel_dropout(Tensor(np.ones(3)), rng=generator())
+        channel_dropout(Tensor(np.ones(3)), 0.5, training, rng=generator())
     with expect.raises(ValueError, "(3, 2, 4, 4)"):
-        Dropout1d(rng=generator())(Tensor(np.ones((3, 2, 4, 4))))
+        Dropout1d(rng=generator()).train(training)(Tensor(np.ones((3, 2, 4, 4))))
     with expect.raises(ValueError, "(3, 2, 4)"):
-        Dropout2d(rng=generator())(Tensor(np.ones((3, 2, 4))))
+        Dropout2d(rng=generator()).train(training)(Tensor(np.ones((3, 2, 4))))

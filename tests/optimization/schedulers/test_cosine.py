@@ -114,6 +114,21 @@ def test_every_cycle_begins_at_the_base_rate(T_0, T_mult):
         )
 
 
+def test_any_step_can_be_asked_for_in_any_order():
+    annealing, restarts = (
+        CosineAnnealingLR(sgd(*LRS), 9, 0.01),
+        CosineAnnealingWarmRestarts(sgd(*LRS), 2, 2, 0.01),
+    )
+    fractions = cycles(2, 2, 40)  # cycles of 2, 4, 8, 16, ... steps
+    for t in (40, 5, 13, 2, 0, 30, 6, 40):
+        for schedule, fraction in ((annealing, t / 9), (restarts, fractions[t])):
+            want, what = annealed([fraction], 0.01)[0], f"rate at step {t}, asked for out of order,"
+            name = type(schedule).__name__
+            expect.close(float(schedule.rate(t, LRS[0])), float(want[0]), f"{name}: {what}")
+            schedule.move_to(t)
+            expect.close(np.array(schedule.get_last_lr()), want, f"{name}: {what} by move_to")
+
+
 def test_one_cycle_is_annealing_without_its_last_step():
     got = walk(CosineAnnealingWarmRestarts(sgd(*LRS), 9, 2, 0.01), 8)
     expect.close(got, walk(CosineAnnealingLR(sgd(*LRS), 9, 0.01), 8), "rates of a first cycle of 9 steps")

@@ -49,6 +49,15 @@ def test_a_late_step_without_the_steps_before():
     expect.close(walk(schedule, 1)[:, 0], 2 * 0.999 ** np.array([1000, 1001]), "rates at steps 1000 and 1001")
 
 
+def test_any_step_can_be_asked_for_in_any_order():
+    schedule = ExponentialLR(sgd(9.0), 0.5)
+    for t in (14, 2, 9, 0, 8, 3, 14):
+        what = f"rate at step {t}, asked for out of order,"
+        expect.close(schedule.rate(t, 1.0), 0.5**t, what, atol=0)
+        schedule.move_to(t)
+        expect.close(schedule.get_last_lr()[0], 9 * 0.5**t, f"{what} by move_to", atol=0)
+
+
 def test_a_rate_changed_by_hand_leaves_no_trace():
     optimizer = sgd(1.0)
     schedule = ExponentialLR(optimizer, 0.5)

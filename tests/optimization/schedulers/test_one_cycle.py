@@ -84,6 +84,41 @@ def test_the_momentum_at_every_step(plan, strategy):
     )
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_any_step_can_be_asked_for_in_any_order(strategy):
+    schedule = OneCycleLR(sgd(), 0.6, 20, 0.3, strategy)
+    want = cycle(20, 0.3, strategy, 0.024, 0.6, 2.4e-6)
+    for t in (19, 3, 12, 0, 5, 7, 2, 19):
+        what = f"rate at step {t}, asked for out of order, {strategy},"
+        expect.close(float(schedule.rate(t, 0.6)), float(want[t]), what, rtol=1e-9)
+        schedule.move_to(t)
+        expect.close(float(schedule.get_last_lr()[0]), float(want[t]), f"{what} by move_to", rtol=1e-9)
+
+
+def test_settings_only_reads_the_group():
+    for optimizer, name in ((sgd(), "momentum"), (Adam(parameter(), betas=(0.5, 0.77)), "betas")):
+        schedule = OneCycleLR(optimizer, 0.6, 10)
+        group = optimizer.param_groups[0]
+        kept = dict(group)
+        got = schedule.settings(2, 0.6, group)
+        expect.close(float(got["lr"]), 0.6, f"lr of settings at step 2, the peak, of a group with {name}")
+        wanted = (0.85, 0.77) if name == "betas" else 0.85
+        expect.close(np.array(got[name]), np.array(wanted), f"{name} of settings at step 2, the peak,")
+        same = list(group) == list(kept) and all(group[key] is kept[key] for key in kept)
+        expect.true(same, f"settings should only read the group with {name}: the caller writes into it")
+
+
+def test_a_group_with_betas_and_momentum_has_its_betas_cycled():
+    optimizer = sgd(momentum=0.5)
+    optimizer.param_groups[0]["betas"] = (0.3, 0.77)
+    schedule = OneCycleLR(optimizer, 0.6, 10)
+    schedule.move_to(2)
+    group = optimizer.param_groups[0]
+    what = "betas at the peak of a group with betas and momentum"
+    expect.close(np.array(group["betas"]), np.array([0.85, 0.77]), what)
+    expect.close(float(group["momentum"]), 0.5, "momentum of a group with betas, which are cycled instead,")
+
+
 def test_by_default():
     schedule = OneCycleLR(sgd(), 0.5, 20)
     rates, momenta = [], []
@@ -255,6 +290,8 @@ WRONG = [
     ({"base_momentum": 1.0}, ("base_momentum", "1.0")),
     ({"base_momentum": -0.1}, ("base_momentum", "-0.1")),
     ({"max_momentum": 1.5}, ("max_momentum", "1.5")),
+    ({"base_momentum": 1.0, "cycle_momentum": False}, ("base_momentum", "1.0")),
+    ({"max_momentum": 1.5, "cycle_momentum": False}, ("max_momentum", "1.5")),
     ({"div_factor": 0.0}, ("div_factor", "0.0")),
     ({"final_div_factor": -1.0}, ("final_div_factor", "-1.0")),
 ]

@@ -185,6 +185,19 @@ def test_state_dict_is_plain_numbers_and_a_copy():
     )
 
 
+def test_a_step_of_numpy_is_saved_as_a_plain_number():
+    schedule = Harmonic(sgd(0.6))
+    schedule.move_to(np.int64(3))
+    expect.close(np.array(schedule.get_last_lr()), np.array([0.15]), "rates after move_to(np.int64(3))")
+    try:
+        text = json.dumps(schedule.state_dict())
+    except TypeError as error:
+        raise AssertionError(
+            f"state_dict after move_to(np.int64(3)) should be plain numbers: {error}"
+        ) from error
+    expect.equal(json.loads(text)["step_count"], 3, "step_count in state_dict after move_to(np.int64(3))")
+
+
 @pytest.mark.parametrize("schedule_first", [True, False])
 def test_resuming_is_bit_exact_in_either_order_of_loading(schedule_first):
     optimizer = sgd(0.7, 0.3)

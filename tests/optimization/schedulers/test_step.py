@@ -72,6 +72,16 @@ def test_the_joints():
         expect.close(schedule.rate(t, 1.0), want, f"rate at step {t}, milestones [3, 7], gamma 0.5,", atol=0)
 
 
+def test_any_step_can_be_asked_for_in_any_order():
+    step, multi = StepLR(sgd(9.0), 3, 0.5), MultiStepLR(sgd(9.0), [3, 6, 9, 12, 15], 0.5)
+    for t in (14, 2, 9, 0, 8, 3, 14):
+        for schedule in (step, multi):
+            what = f"{type(schedule).__name__}: rate at step {t}, asked for out of order,"
+            expect.close(schedule.rate(t, 1.0), 0.5 ** (t // 3), what, atol=0)
+            schedule.move_to(t)
+            expect.close(schedule.get_last_lr()[0], 9 * 0.5 ** (t // 3), f"{what} by move_to", atol=0)
+
+
 def test_gamma_is_a_tenth_by_default():
     expect.close(walk(StepLR(sgd(1.0), 1), 2)[:, 0], np.array([1, 0.1, 0.01]), "StepLR by default")
     expect.close(

@@ -120,6 +120,10 @@ def test_any_step_can_be_asked_for():
     )
     warmup.move_to(5)
     expect.close(np.array(warmup.get_last_lr()), np.array([0.5]), "rate after moving back to step 5")
+    for t, want in ((12, 1 / 3), (3, 0.3), (10, 1.0), (0, 0.0), (19, 0.1), (9, 0.9), (12, 1 / 3)):
+        expect.close(
+            float(warmup.rate(t, 1.0)), want, f"rate at step {t}, asked for out of order,", atol=1e-12
+        )
 
 
 def test_other_settings_follow_what_comes_after():
@@ -137,6 +141,38 @@ def test_other_settings_follow_what_comes_after():
     expect.close(
         np.array(warmup.get_last_lr()), np.array([0.25, 0.5]), "rates at step 6, step 3 after the warmup,"
     )
+
+
+def test_other_settings_are_those_of_step_0_all_through_the_warmup():
+    optimizer = sgd(1.0)
+    warmup = LinearWarmup(optimizer, 0.5, 3, HarmonicMomentum(optimizer))
+    group = optimizer.param_groups[0]
+    kept = dict(group)
+    for t, lr, momentum in ((0, 0.5, 0.4), (2, 5 / 6, 0.4), (3, 1.0, 0.4), (5, 1 / 3, 0.38), (1, 2 / 3, 0.4)):
+        got = warmup.settings(t, 1.0, group)
+        expect.true(
+            "momentum" in got, f"settings at step {t} should have the momentum of what comes after: {got}"
+        )
+        expect.close(float(got["momentum"]), momentum, f"momentum of settings at step {t}")
+        expect.close(float(got["lr"]), lr, f"lr of settings at step {t}")
+        same = list(group) == list(kept) and all(group[name] is kept[name] for name in kept)
+        expect.true(same, f"settings at step {t} should only read the group: the caller writes into it")
+    warmup.move_to(20)
+    expect.close(float(group["momentum"]), 0.4 - 0.17, "momentum at step 20, step 17 after a warmup of 3,")
+    warmup.move_to(0)
+    expect.close(float(group["momentum"]), 0.4, "momentum after moving back to step 0")
+
+
+def test_what_comes_after_is_asked_and_never_moved():
+    optimizer = sgd(*LRS)
+    after = Harmonic(optimizer)
+    before = after.state_dict()
+    warmup = LinearWarmup(optimizer, 0.5, 3, after)
+    got = walk(warmup, 6)
+    warmup.load_state_dict({"step_count": 5, "base_lrs": [3.0, 6.0]})
+    expect.equal(after.state_dict(), before, "state of what comes after, which nobody stepped,")
+    expect.close(got[-1], np.array(LRS) / 4, "rates at step 6, step 3 after the warmup")
+    expect.close(np.array(warmup.get_last_lr()), np.array([1.0, 2.0]), "rates at step 5 of what was loaded")
 
 
 def test_nothing_but_lr_is_touched():
