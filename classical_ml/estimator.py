@@ -182,9 +182,9 @@ class Classifier(Estimator):
 
         Raises:
             ValueError: as `check_X`; or y is not (N,) (the message names its shape), has another number of
-                samples than X (both numbers), holds NaN or fractions, which are no names of classes (the
-                first such value), or has fewer than ``min_classes`` classes (both numbers and the class
-                names).
+                samples than X (both numbers), holds floats that are not whole, NaN and infinity among them,
+                which are no names of classes (the first of them), or has fewer than ``min_classes`` classes
+                (both numbers and the class names).
         """
         raise NotImplementedError("classical_ml.estimator: TODO 11 of 15, Classifier.check_X_y")
 
@@ -203,7 +203,8 @@ class Classifier(Estimator):
         """The share of rows whose class is predicted.
 
         Raises:
-            ValueError: X and y differ in their number of samples; the message names both.
+            ValueError: y is not (N,); the message names its shape. Or X and y differ in their number of
+                samples; it names both.
         """
         raise NotImplementedError("classical_ml.estimator: TODO 13 of 15, Classifier.score")
 
@@ -262,6 +263,11 @@ def _require_finite(array: np.ndarray, name: str) -> None:
         what = "NaN" if np.isnan(array[place]) else "infinity"
         where = f"row {place[0]}" + (f", column {place[1]}" if array.ndim == 2 else "")
         raise ValueError(f"Input {name} contains {what}: {name} is {array[place]} in {where}.")
+
+
+def _require_row(y: np.ndarray) -> None:
+    if y.ndim != 1:
+        raise ValueError(f"y should be a 1d array, got an array of shape {y.shape} instead.")
 
 
 def _require_as_many(X: np.ndarray, y: np.ndarray) -> None:

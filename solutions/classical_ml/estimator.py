@@ -235,16 +235,16 @@ class Classifier(Estimator):
 
         Raises:
             ValueError: as `check_X`; or y is not (N,) (the message names its shape), has another number of
-                samples than X (both numbers), holds NaN or fractions, which are no names of classes (the
-                first such value), or has fewer than ``min_classes`` classes (both numbers and the class
-                names).
+                samples than X (both numbers), holds floats that are not whole, NaN and infinity among them,
+                which are no names of classes (the first of them), or has fewer than ``min_classes`` classes
+                (both numbers and the class names).
         """
         X, y = self.check_X(X, min_samples=min_samples), np.asarray(y)
-        if y.ndim != 1:
-            raise ValueError(f"y should be a 1d array, got an array of shape {y.shape} instead.")
+        _require_row(y)
         _require_as_many(X, y)
-        if y.dtype.kind == "f" and (odd := ~(np.floor(y) == y) | np.isinf(y)).any():
-            raise ValueError(f"y holds {y[odd][0]}, which is not a class: for numbers use a regressor.")
+        for label in dict.fromkeys(y.tolist()) if y.dtype.kind in "fO" else ():
+            if isinstance(label, float) and not label.is_integer():  # NaN and infinity are not whole either
+                raise ValueError(f"y holds {label}, which is not a class: for numbers use a regressor.")
         classes, indices = np.unique(y, return_inverse=True)
         if len(classes) < min_classes:
             raise ValueError(
@@ -269,9 +269,11 @@ class Classifier(Estimator):
         """The share of rows whose class is predicted.
 
         Raises:
-            ValueError: X and y differ in their number of samples; the message names both.
+            ValueError: y is not (N,); the message names its shape. Or X and y differ in their number of
+                samples; it names both.
         """
         y, predicted = np.asarray(y), self.predict(X)
+        _require_row(y)
         _require_as_many(predicted, y)
         return float(np.mean(predicted == y))
 
@@ -330,6 +332,11 @@ def _require_finite(array: np.ndarray, name: str) -> None:
         what = "NaN" if np.isnan(array[place]) else "infinity"
         where = f"row {place[0]}" + (f", column {place[1]}" if array.ndim == 2 else "")
         raise ValueError(f"Input {name} contains {what}: {name} is {array[place]} in {where}.")
+
+
+def _require_row(y: np.ndarray) -> None:
+    if y.ndim != 1:
+        raise ValueError(f"y should be a 1d array, got an array of shape {y.shape} instead.")
 
 
 def _require_as_many(X: np.ndarray, y: np.ndarray) -> None:

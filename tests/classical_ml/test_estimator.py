@@ -27,6 +27,15 @@ class Blur(Estimator):
         self.rng = rng
 
 
+class Memory(Estimator):
+    """Keeps things that are no parameters, and stores its parameters in an order of its own."""
+
+    def __init__(self, first=1, second=2):
+        self.second = second
+        self._private = 0
+        self.first = first
+
+
 class Line(Regressor):
     """Predicts the sum of the features, or a column for each of ``outputs`` multiples of it."""
 
@@ -114,6 +123,23 @@ def test_what_was_learned_is_no_parameter():
     blur = Blur(4)
     blur.kernel_ = np.ones(4)
     expect.equal(list(blur.get_params()), ["width", "mode", "scale", "rng"], "parameters after a fit")
+
+
+def test_only_the_constructor_says_what_the_parameters_are():
+    memory = Memory(5)
+    memory._private, memory.note = 9, "no parameter"
+    expect.equal(list(memory.get_params().items()), [("first", 5), ("second", 2)], "parameters in order")
+    copy = memory.clone()
+    expect.equal((copy._private, hasattr(copy, "note")), (0, False), "what is no parameter, in the clone")
+    for name in ("note", "fit", "_private", "coef_"):
+        memory.coef_ = 1.0
+        with expect.raises(ValueError, name, "first", "second"):
+            memory.set_params(**{name: 3})
+
+
+def test_what_was_learned_stays_when_a_parameter_changes():
+    blur = fitted(2).set_params(width=4)
+    expect.close(blur.check_new_X([[1, 2]]), np.array([[1.0, 2.0]]), "new data after set_params")
 
 
 def test_parameters_are_changed_by_name_and_the_estimator_comes_back():
@@ -303,6 +329,8 @@ def test_new_data_must_have_the_features_of_fit():
         fitted(2).check_new_X([1.0, 2.0])
     with expect.raises(ValueError, "nan", "0", "1"):
         fitted(2).check_new_X([[1.0, NAN]])
+    with expect.raises(ValueError, "(0, 2)", "1", "Blur"):
+        fitted(2).check_new_X(np.ones((0, 2)))
 
 
 # y
@@ -331,6 +359,10 @@ def test_targets_that_do_not_fit():
         Line().check_X_y(X, np.ones((3, 1, 1)), multi_output=True)
     with expect.raises(ValueError, "(3, 0)"):
         Line().check_X_y(X, np.ones((3, 0)), multi_output=True)
+    with expect.raises(ValueError, "3", "4"):
+        Line().check_X_y(X, [1.0, 2.0, 3.0, 4.0])
+    with expect.raises(ValueError, "nan", "2"):
+        Line().check_X_y(X, [[1.0, 2.0], [3.0, 4.0], [5.0, NAN]], multi_output=True)
     with expect.raises(ValueError, "nan", "1"):
         Line().check_X_y(X, [1.0, NAN, 2.0])
     with expect.raises(ValueError, "inf", "2"):
@@ -375,6 +407,12 @@ def test_labels_that_do_not_fit():
         Sides().check_X_y(X, [1.0, 0.0, INF])
     with expect.raises(ValueError, "2", "1", "yes", "Sides"):
         Sides().check_X_y(X, ["yes", "yes", "yes"], min_classes=2)
+    with expect.raises(ValueError, "3", "2", "yes", "no", "Sides"):
+        Sides().check_X_y(X, ["yes", "no", "yes"], min_classes=3)
+    with expect.raises(ValueError, "0.25"):
+        Sides().check_X_y(X, np.array([1.0, 0.25, 2.0], object))
+    with expect.raises(ValueError, "nan"):
+        Sides().check_X_y(X, np.array(["a", NAN, "b"], object))
     with expect.raises(ValueError, "(3, 2)", "4"):
         Sides().check_X_y(X, [0, 1, 0], min_samples=4)
     with expect.raises(ValueError, "inf", "0", "1"):
@@ -422,6 +460,8 @@ def test_the_score_of_a_classifier_is_the_share_of_hits():
     expect.close(Sides((3, 9)).score(P, np.array([9, 3, 9])), 1.0, "three hits of three")
     with expect.raises(ValueError, "3", "1"):
         Sides().score(P, ["right"])
+    with expect.raises(ValueError, "(3, 1)"):  # a column against a row would be compared all with all
+        Sides().score(P, [["right"], ["left"], ["right"]])
 
 
 def test_fit_predict_returns_the_labels():
