@@ -118,6 +118,19 @@ def layer(rng: np.random.Generator) -> list[np.ndarray]:
     return [rng.standard_normal((*shape(rng, 0, 3), d)), rng.standard_normal((k, d)), rng.standard_normal(k)]
 
 
+def maps(rng: np.random.Generator) -> list[np.ndarray]:
+    """Images or sequences (N, C, *) with C even and at least two numbers a channel; weight and bias (C,)."""
+    n, c = int(rng.integers(2, 5)), 2 * int(rng.integers(1, 4))
+    x = rng.standard_normal((n, c, *(int(side) for side in rng.integers(2, 5, rng.integers(1, 3)))))
+    return [x, rng.standard_normal(c), rng.standard_normal(c)]
+
+
+def rows_of_features(rng: np.random.Generator) -> list[np.ndarray]:
+    """(*, D) and two (D,), D at least 2."""
+    d = int(rng.integers(2, 6))
+    return [rng.standard_normal((*shape(rng), d)), rng.standard_normal(d), rng.standard_normal(d)]
+
+
 def logits(rng: np.random.Generator) -> list[np.ndarray]:
     return [3 * rng.standard_normal((int(rng.integers(1, 6)), int(rng.integers(2, 6)), *shape(rng, 0, 2)))]
 
@@ -143,6 +156,7 @@ def rows() -> list[tuple[str, Callable, Callable, Draw]]:
     from foundations import shaping as s
     from nn_core.activations import gelu, relu, sigmoid, softmax, tanh
     from nn_core.layers.linear import linear
+    from nn_core.normalization import batchnorm, groupnorm, instancenorm, layernorm, rmsnorm
     from optimization.losses import cross_entropy as ce
     from optimization.losses import mse
 
@@ -245,6 +259,36 @@ def rows() -> list[tuple[str, Callable, Callable, Draw]]:
         both("log_softmax", lambda z: softmax.log_softmax(z, 1), lambda z: torch.log_softmax(z, 1), logits),
         both("gelu, exact", gelu.gelu, F.gelu, one),
         both("gelu, tanh", lambda x: gelu.gelu(x, "tanh"), lambda x: F.gelu(x, approximate="tanh"), one),
+        both(
+            "batch_norm, training",
+            lambda x, w, b: batchnorm.batch_norm(x, None, None, w, b, training=True),
+            lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True),
+            maps,
+        ),
+        both(
+            "layer_norm",
+            lambda x, w, b: layernorm.layer_norm(x, w.shape, w, b),
+            lambda x, w, b: F.layer_norm(x, w.shape, w, b),
+            rows_of_features,
+        ),
+        both(
+            "rms_norm",
+            lambda x, w, b: rmsnorm.rms_norm(x, w.shape, w) + b,
+            lambda x, w, b: F.rms_norm(x, w.shape, w) + b,
+            rows_of_features,
+        ),
+        both(
+            "group_norm",
+            lambda x, w, b: groupnorm.group_norm(x, 2, w, b),
+            lambda x, w, b: F.group_norm(x, 2, w, b),
+            maps,
+        ),
+        both(
+            "instance_norm",
+            lambda x, w, b: instancenorm.instance_norm(x, w, b, eps=1e-3),
+            lambda x, w, b: F.instance_norm(x, None, None, w, b, eps=1e-3),
+            maps,
+        ),
         both("mse_loss", mse.mse_loss, F.mse_loss, targets),
         both("l1_loss", mse.l1_loss, F.l1_loss, targets),
         both("huber_loss", mse.huber_loss, F.huber_loss, targets),
@@ -260,11 +304,20 @@ def optimizers(rounds: int) -> list[tuple[str, float]]:
 
     from foundations.computational_graph import Tensor
     from optimization.optimizers.adam import Adam, AdamW
+    from optimization.optimizers.rmsprop import Adagrad, RMSprop
     from optimization.optimizers.sgd import SGD
 
     def settings(kind: str, rng: np.random.Generator) -> dict[str, object]:
         chosen: dict[str, object] = {"lr": float(rng.uniform(0.001, 0.1))}
         chosen["weight_decay"] = float(rng.choice([0, 0.1]))
+        if kind == "RMSprop":
+            return chosen | {
+                "alpha": 0.9,
+                "momentum": float(rng.choice([0.0, 0.9])),
+                "centered": bool(rng.random() < 0.5),
+            }
+        if kind == "Adagrad":
+            return chosen | {"lr_decay": float(rng.choice([0.0, 0.1])), "initial_accumulator_value": 0.1}
         if kind != "SGD":
             betas = (float(rng.uniform(0, 0.95)), 0.99)
             return chosen | {"betas": betas, "amsgrad": bool(rng.random() < 0.5)}
@@ -273,7 +326,8 @@ def optimizers(rounds: int) -> list[tuple[str, float]]:
         return chosen | {"momentum": momentum, "nesterov": nesterov, "dampening": 0.0 if nesterov else 0.3}
 
     found = []
-    for ours, theirs in ((SGD, torch.optim.SGD), (Adam, torch.optim.Adam), (AdamW, torch.optim.AdamW)):
+    for ours in (SGD, RMSprop, Adagrad, Adam, AdamW):
+        theirs = getattr(torch.optim, ours.__name__)
         worst = 0.0
         for i in range(rounds):
             rng = np.random.default_rng((i, 11))

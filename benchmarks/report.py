@@ -44,6 +44,7 @@ each on the way back, written to be read first.
 
 `python -m benchmarks.agreement 200` draws 200 cases for every operation, layer, loss and optimizer and
 compares them with PyTorch in float64, first and second derivatives included; above 1e-10 relative, it fails.
+`python -m benchmarks.classical 200` compares the estimators of phase 4 with scikit-learn's and SciPy's.
 """
 
 
