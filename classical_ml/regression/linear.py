@@ -121,7 +121,8 @@ class LinearRegression(Regressor):
     Attributes:
         coef_: (D,), or (K, D) for y (N, K).
         intercept_: a float, or (K,); 0.0 without ``fit_intercept``.
-        rank_, singular_: rank and singular values of the centred X; with "svd" only.
+        rank_, singular_: rank and singular values of the centred X; with "svd" only, and deleted by a later
+            fit with another solver.
         n_features_in_: D.
     """
 

@@ -107,6 +107,8 @@ class Ridge(Regressor):
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Learn from X (N, D) and y (N,) or (N, K). Returns the estimator.
 
+        Singular values that the rounding errors of the centring explain (`centring_noise`) count as zero.
+
         Raises:
             ValueError: as `Regressor.check_X_y`.
             InvalidParameterError: ``alpha`` or ``fit_intercept`` is not as above.
@@ -126,12 +128,14 @@ class RidgeCV(Ridge):
     """Ridge regression with the penalty under which samples that are left out are predicted best.
 
     Args:
-        alphas: the penalties to try, at least one, each a number in (0, inf).
+        alphas: the penalties to try, a list, tuple or array of at least one, in any order: ints or floats in
+            (0, inf). True is none.
         fit_intercept: learn b, unpenalised.
 
     Attributes:
-        alpha_: the penalty with the smallest error, the first of several that tie.
-        errors_: the mean of the squared leave-one-out errors under each penalty, (A,).
+        alpha_: the penalty with the smallest error, a float; the first of several that tie.
+        errors_: the mean, over samples and targets, of the squared leave-one-out errors under each penalty,
+            (A,), in the order of ``alphas``.
         coef_, intercept_, degrees_of_freedom_, n_features_in_: as of `Ridge` with that penalty.
     """
 
@@ -141,6 +145,8 @@ class RidgeCV(Ridge):
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Learn from X (N, D), N >= 2, and y (N,) or (N, K). Returns the estimator.
+
+        Rounding errors of the centring count as in `Ridge.fit`. ``alphas`` itself is left as it was given.
 
         Raises:
             ValueError: as `Regressor.check_X_y`, with at least 2 samples.

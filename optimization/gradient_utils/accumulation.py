@@ -35,8 +35,8 @@ def micro_batches(*arrays: Array, size: int) -> Iterator[tuple[Array, ...]]:
         A tuple with the piece of each array, (n, *): views, not copies. Nothing for N = 0.
 
     Raises:
-        ValueError: size is below 1 (the message names it), or the arrays differ in length (it names all
-            lengths).
+        ValueError: size is below 1 (the message names it), there are no arrays, or they differ in length (it
+            names the length of each).
     """
     raise NotImplementedError("optimization.gradient_utils.accumulation: TODO 1 of 2, micro_batches")
 
@@ -71,8 +71,8 @@ def accumulate(
         The mean loss over all pieces together, a Python float.
 
     Raises:
-        ValueError: total is below 1 (the message names it); a loss has several numbers (it names its shape);
-            or the pieces do not count ``total`` together (it names both numbers). In the last case the
-            gradients have been added to: clear them.
+        ValueError: total is below 1 (the message names it), before any piece is looked at; a loss has several
+            numbers (it names its shape); or the pieces do not count ``total`` together (it names both
+            numbers). In the last case the gradients have been added to: clear them.
     """
     raise NotImplementedError("optimization.gradient_utils.accumulation: TODO 2 of 2, accumulate")

@@ -41,10 +41,13 @@ def gradients(parameters: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, Array
 
 
 def norm(x: Array, norm_type: float = 2.0, axis: tuple[int, ...] | None = None) -> Array:
-    """(sum |x|^p)^(1/p), without overflow or underflow on the way; for p = inf the largest |x|.
+    """(sum |x|^p)^(1/p); for p = inf the largest |x|.
+
+    For p >= 1 nothing over- or underflows on the way. Sums are taken in float64: float16 ends at 65504, and a
+    float32 that adds up 100,000 numbers one by one has three digits left.
 
     Args:
-        x: any shape, floating point of any precision.
+        x: any shape, half, single or double precision.
         norm_type: p > 0.
         axis: what to sum over; None for all axes.
 
@@ -81,13 +84,13 @@ def clip_grad_norm_(
     Args:
         parameters: one Tensor or an iterable of them; those without gradient are passed over, and one that is
             given twice counts once.
-        max_norm: >= 0; infinity only measures.
+        max_norm: >= 0; infinity only measures: nothing is changed then, not even by a norm of inf or NaN.
         norm_type: p of the norm, > 0; ``math.inf`` for the largest magnitude.
         error_if_nonfinite: refuse a norm that is infinite or NaN. Otherwise the factor is 0 or NaN: an
             infinite norm makes finite gradients 0 and infinite ones NaN, a norm of NaN makes all NaN.
 
     Returns:
-        |g| before clipping, a Python float; 0.0 if there are no gradients.
+        |g| before clipping, a Python float (no NumPy scalar); 0.0 if there are no gradients.
 
     Raises:
         ValueError: max_norm is negative or NaN, or norm_type is not above 0; the message names it.
@@ -105,7 +108,8 @@ def adaptive_clip_grad_(
     A unit is one index of axis 0 where there are at least two axes: a row, an output channel; a vector or a
     single number is one unit. With W_i the weights of a unit and G_i their gradient, both measured by `norm`
     with p = 2, and limit_i = clip_factor * max(|W_i|, eps): where |G_i| > limit_i, multiply G_i by
-    limit_i / |G_i|. Other units are left as they are, bit for bit.
+    limit_i / |G_i|. Other units are left as they are, bit for bit. So a unit with an infinite number becomes
+    0, and NaN where it is infinite; a unit with a NaN, which is above no limit, stays as it is.
 
     Args:
         parameters: one Tensor or an iterable of them; those without gradient are passed over. The authors

@@ -54,7 +54,9 @@ class Minimum:
 def two_loop(gradient: Array, steps: Sequence[Array], changes: Sequence[Array]) -> Array:
     """Multiply the gradient by the inverse Hessian that BFGS makes of the pairs, without making it.
 
-    The matrix before the first pair is gamma I, gamma = s'y / y'y of the newest pair; I without pairs.
+    The matrix before the first pair is gamma I, gamma = s'y / y'y of the newest pair; I without pairs. For a
+    tiny y, y'y may underflow to 0: leave it a NumPy number, whose quotient is infinite where a Python float
+    raises ZeroDivisionError. What is then not finite is no direction of descent, and `descend` sees it.
 
     Args:
         gradient: (D,); only read.
@@ -151,8 +153,9 @@ class LBFGS(Optimizer):
         tolerance_grad: a call of `step` ends early when max |gradient| <= tolerance_grad, >= 0.
         history_size: pairs to keep, >= 1.
 
-    State: of the first parameter "steps" and "changes" (m, D): the pairs s and y with s'y > 0, oldest first,
-    each over all parameters, flattened, one after the other.
+    State: of the first parameter, after every call of `step`, "steps" and "changes" (m, D): the m pairs s and
+    y with s'y > 0, oldest first, each over all D numbers of all parameters, flattened, one after the other;
+    (0, D) without pairs.
 
     Raises:
         ValueError: a setting is out of its range (the message names it and its value), or there is more than

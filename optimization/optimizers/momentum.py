@@ -49,8 +49,8 @@ class HeavyBall(Optimizer):
     State: "velocity" in that form, of the weights' shape and dtype; zero before the first step.
 
     Raises:
-        ValueError: a setting is out of its range, or form, also that of a group, is unknown; the message
-            names the setting and its value, for form the known ones too.
+        ValueError: a setting is out of its range, as NaN always is, or form is unknown: the one given here,
+            and that of a group. The message names the setting and its value, for form the known ones too.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ def to_outside(velocity: Array, lr: float) -> Array:
         lr: learning rate of the steps to come, > 0.
 
     Raises:
-        ValueError: lr is not positive; the message names it.
+        ValueError: lr is not positive, or NaN; the message names it.
     """
     raise NotImplementedError("optimization.optimizers.momentum: TODO 5 of 11, to_outside")
 
@@ -124,7 +124,8 @@ def switch_form(optimizer: HeavyBall, form: str) -> None:
     """Let a `HeavyBall` or `Nesterov` go on in another form, in the middle of a run, without a trace.
 
     Every group gets ``form``; the velocity of each of its parameters that has one is converted with the
-    group's lr, if the group was in the other form. The weights are untouched.
+    group's lr, if the group was in the other form. The weights are untouched. A group without a velocity has
+    nothing to convert, whatever its lr.
 
     Args:
         optimizer: changed in place.
@@ -132,7 +133,7 @@ def switch_form(optimizer: HeavyBall, form: str) -> None:
 
     Raises:
         ValueError: form is unknown; the message names it and the known ones. Or lr is 0 where it must be
-            taken out of a velocity.
+            taken out of a velocity; the message names it. No group and no velocity has changed then.
     """
     raise NotImplementedError("optimization.optimizers.momentum: TODO 6 of 11, switch_form")
 
@@ -141,7 +142,7 @@ def switch_form(optimizer: HeavyBall, form: str) -> None:
 
 
 def look_ahead(w: Array, v: Array, momentum: float) -> Array:
-    """The point y = w + mu * v where Nesterov takes the gradient; v in the inside form. A new array."""
+    """The point y = w + mu * v where Nesterov takes the gradient, a new array; v in the inside form."""
     raise NotImplementedError("optimization.optimizers.momentum: TODO 7 of 11, look_ahead")
 
 

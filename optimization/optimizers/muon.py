@@ -47,8 +47,8 @@ class Muon(Optimizer):
     State: "mean" (M), zero before the first step.
 
     Raises:
-        ValueError: a setting is out of its range, coefficients are not three, adjust_lr_fn is unknown: the
-            message names the setting and its value. Or a parameter is not a matrix: it names its shape.
+        ValueError: a setting is out of its range, as NaN always is, coefficients are not three, adjust_lr_fn
+            is unknown: the message names setting and value. Or a parameter is no matrix: it names its shape.
     """
 
     def __init__(
@@ -68,8 +68,12 @@ class Muon(Optimizer):
     def add_param_group(self, group: Mapping) -> None:
         """As `Optimizer.add_param_group`, for matrices only.
 
+        ``group["params"]`` may be one Tensor or any iterable, a generator too, and its items need not be
+        Tensors: `Optimizer.add_param_group` sorts that out and appends the group; look at it afterwards.
+
         Raises:
-            ValueError: a parameter does not have two dimensions; the message names its shape.
+            ValueError: a parameter does not have two dimensions; the message names its shape. The group is
+                not among ``param_groups`` then.
         """
         raise NotImplementedError("optimization.optimizers.muon: TODO 4 of 5, Muon.add_param_group")
 

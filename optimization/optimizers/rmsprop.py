@@ -41,11 +41,11 @@ class RMSprop(Optimizer):
             w <- w - lr * u.
         centered: divide by the running standard deviation instead.
 
-    State, zero before the first step: "square" (s), centered instead "mean" and "variance"; with momentum
-    "velocity" (u).
+    State: "square" (s), centered instead "mean" and "variance"; with momentum "velocity" (u). Each is made,
+    as zeros, at the first step that needs it: momentum may be switched on in the middle of a run.
 
     Raises:
-        ValueError: a setting is out of its range; the message names the setting and its value.
+        ValueError: a setting is out of its range, as NaN always is; the message names setting and value.
     """
 
     def __init__(
@@ -63,7 +63,8 @@ class RMSprop(Optimizer):
     def update(self, weights: Array, grad: Array, state: dict, group: Mapping) -> None:
         """One step for one parameter, in place; the formulas at the top of this file.
 
-        Centered, the variance never goes below 0, so that the root is defined whatever the rounding.
+        Centered, the variance itself is averaged. As a difference of averages it would be lost in rounding
+        errors, or below 0, where gradients agree to three digits in float32.
 
         Args:
             weights: any shape; changed.
@@ -85,10 +86,10 @@ class Adagrad(Optimizer):
         initial_accumulator_value: s_0, >= 0: keeps the first steps short.
         eps: added to the root, >= 0.
 
-    State: "step" (int) and "sum" (s).
+    State: "step" (a Python int, the steps made) and "sum" (s).
 
     Raises:
-        ValueError: a setting is out of its range; the message names the setting and its value.
+        ValueError: a setting is out of its range, as NaN always is; the message names setting and value.
     """
 
     def __init__(

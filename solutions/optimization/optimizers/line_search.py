@@ -66,7 +66,8 @@ def strong_wolfe(
         f(t) <= f(0) + c1 t f'(0) + rounding |f(0)|        enough decrease for so long a step
         |f'(t)| <= c2 |f'(0)|                              flat enough: neither too short nor too long
 
-    A trial whose value or slope is not finite counts as too long a step. If the first trial fulfils both
+    A trial whose value or slope is not finite counts as too long a step. "Higher than low" has the same slack
+    as the first condition: higher by more than rounding |f(0)|. If the first trial fulfils both
     conditions it is the answer, with no other evaluation; while all trials go down, each is 2 to 10 times as
     long as the one before.
 
@@ -79,8 +80,8 @@ def strong_wolfe(
         rounding: relative error of the values: close to a minimum they go up and down by that much.
 
     Returns:
-        (t, f(t), f'(t)). If no trial fulfilled both conditions: the lowest that fulfilled the first, or
-        (0, value, slope) if none did.
+        (t, f(t), f'(t)). If no trial fulfilled both conditions: low, the lowest, up to rounding, that
+        fulfilled the first, or (0, value, slope) if none did.
 
     Raises:
         ValueError: the slope is not negative, or the step not positive and finite; the message names it.

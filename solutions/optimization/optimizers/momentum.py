@@ -49,8 +49,8 @@ class HeavyBall(Optimizer):
     State: "velocity" in that form, of the weights' shape and dtype; zero before the first step.
 
     Raises:
-        ValueError: a setting is out of its range, or form, also that of a group, is unknown; the message
-            names the setting and its value, for form the known ones too.
+        ValueError: a setting is out of its range, as NaN always is, or form is unknown: the one given here,
+            and that of a group. The message names the setting and its value, for form the known ones too.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class HeavyBall(Optimizer):
                 raise ValueError(f"{name} must be at least 0, got {value}")
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum must be in [0, 1), got {momentum}")
+        _check(form)
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "form": form})
 
     def add_param_group(self, group: Mapping) -> None:
@@ -145,7 +146,7 @@ def to_outside(velocity: Array, lr: float) -> Array:
         lr: learning rate of the steps to come, > 0.
 
     Raises:
-        ValueError: lr is not positive; the message names it.
+        ValueError: lr is not positive, or NaN; the message names it.
     """
     if not lr > 0:
         raise ValueError(f"lr must be above 0 to take it out of the velocity, got {lr}")
@@ -156,7 +157,8 @@ def switch_form(optimizer: HeavyBall, form: str) -> None:
     """Let a `HeavyBall` or `Nesterov` go on in another form, in the middle of a run, without a trace.
 
     Every group gets ``form``; the velocity of each of its parameters that has one is converted with the
-    group's lr, if the group was in the other form. The weights are untouched.
+    group's lr, if the group was in the other form. The weights are untouched. A group without a velocity has
+    nothing to convert, whatever its lr.
 
     Args:
         optimizer: changed in place.
@@ -164,16 +166,20 @@ def switch_form(optimizer: HeavyBall, form: str) -> None:
 
     Raises:
         ValueError: form is unknown; the message names it and the known ones. Or lr is 0 where it must be
-            taken out of a velocity.
+            taken out of a velocity; the message names it. No group and no velocity has changed then.
     """
     _check(form)
     convert = to_inside if form == "inside" else to_outside
-    for group in optimizer.param_groups:
-        if group["form"] == form:
-            continue
-        for p in group["params"]:
-            if p in optimizer.state:
-                optimizer.state[p]["velocity"] = convert(optimizer.state[p]["velocity"], group["lr"])
+    others = [group for group in optimizer.param_groups if group["form"] != form]
+    converted = [
+        (optimizer.state[p], convert(optimizer.state[p]["velocity"], group["lr"]))
+        for group in others
+        for p in group["params"]
+        if p in optimizer.state
+    ]
+    for state, velocity in converted:  # only now: a conversion that fails must not leave half of them done
+        state["velocity"] = velocity
+    for group in others:
         group["form"] = form
 
 
@@ -181,7 +187,7 @@ def switch_form(optimizer: HeavyBall, form: str) -> None:
 
 
 def look_ahead(w: Array, v: Array, momentum: float) -> Array:
-    """The point y = w + mu * v where Nesterov takes the gradient; v in the inside form. A new array."""
+    """The point y = w + mu * v where Nesterov takes the gradient, a new array; v in the inside form."""
     return w + momentum * v
 
 

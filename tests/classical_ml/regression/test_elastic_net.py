@@ -153,3 +153,13 @@ def test_what_cannot_be_used_is_refused():
         ElasticNet().predict(X)
     with expect.raises(ValueError, "3", "2"):
         ElasticNet().fit(X, y).predict(np.ones((1, 3)))
+
+
+def test_a_fit_that_fails_leaves_nothing_fitted():
+    X, y = problem(5, 2)
+    for wrong, named in ((y[:4], "4"), (np.full(5, np.nan), "nan")):
+        model = ElasticNet()
+        with expect.raises(ValueError, named):
+            model.fit(X, wrong)
+        with expect.raises(NotFittedError, "ElasticNet"):
+            model.predict(X)

@@ -116,6 +116,10 @@ def test_qr_refuses_what_has_no_single_solution():
             solve_qr(wrong, np.ones((len(wrong), 1)))
     with expect.raises(ValueError, "(6, 3)", "svd"):
         solve_qr(with_singular_values([1.0, 1.0, 1e-9], 6), np.ones((6, 1)), 1e-6)
+    for seed in range(5):  # a first feature in small units is no measure of what is zero
+        a, b = problem(8, 2, seed=seed)[0].T
+        with expect.raises(ValueError, "(8, 4)", "svd"):
+            solve_qr(np.c_[1e-6 * a, b, a + b, 3.0 * b - a], np.ones((8, 1)))
 
 
 @pytest.mark.parametrize("solve", [lambda X, y: solve_svd(X, y)[0], solve_qr], ids=["svd", "qr"])
@@ -229,6 +233,8 @@ def test_residuals_sum_to_zero_and_are_orthogonal(n, d, offset):
     expect.close(line.coef_, shortest.T, f"coef_ for X {X.shape} around {offset:g}", rtol=1e-6, atol=1e-9)
     expect.close(line.intercept_, Y.mean(axis=0) - X.mean(axis=0) @ shortest, "intercept_", rtol=1e-6)
     expect.equal(int(line.rank_), min(n - 1, d), f"rank of X {X.shape} around {offset:g}, centred")
+    s = np.linalg.svd(spread, compute_uv=False)
+    expect.close(line.singular_, s, f"singular_ of X {X.shape} around {offset:g}, centred", atol=1e-8)
 
 
 def test_a_constant_feature_has_no_weight():
@@ -310,9 +316,27 @@ def test_what_cannot_be_used_is_refused():
             LinearRegression(solver="qr").fit(1000.0 + problem(n, 3)[0], np.ones(n))
 
 
+def test_rank_and_singular_values_go_when_another_solver_is_used():
+    X, y = problem(8, 3)
+    line = LinearRegression().fit(X, y[:, 0])
+    want = line.coef_.copy()
+    for solver in ("qr", "gd"):
+        line.set_params(solver="svd").fit(X[:4], y[:4, 0])
+        line.set_params(solver=solver).fit(X, y[:, 0])
+        expect.close(line.coef_, want, f"coef_ of a second fit, by {solver}", rtol=1e-4)
+        stale = [name for name in ("rank_", "singular_") if hasattr(line, name)]
+        expect.true(not stale, f"after a fit by {solver}, delete {stale}: an earlier fit by svd left them")
+
+
 def test_a_fit_that_fails_leaves_nothing_fitted():
-    line = LinearRegression(solver="qr")
-    with expect.raises(ValueError, "svd"):
-        line.fit([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]], [1.0, 2.0, 3.0])
-    with expect.raises(NotFittedError, "LinearRegression"):
-        line.predict([[1.0, 1.0]])
+    X = [[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]]
+    for solver, y, named in (
+        ("qr", [1.0, 2.0, 3.0], "svd"),
+        ("svd", [1.0, 2.0], "2"),
+        ("svd", [1.0, 2.0, float("nan")], "nan"),
+    ):
+        line = LinearRegression(solver=solver)
+        with expect.raises(ValueError, named):
+            line.fit(X, y)
+        with expect.raises(NotFittedError, "LinearRegression"):
+            line.predict([[1.0, 1.0]])

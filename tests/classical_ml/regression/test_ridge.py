@@ -163,6 +163,20 @@ def test_without_a_penalty_it_is_least_squares_whatever_the_rank():
     )
 
 
+@pytest.mark.parametrize("fit", [lambda: Ridge(0.0), lambda: RidgeCV([1e-30])], ids=["Ridge", "RidgeCV"])
+def test_columns_that_depend_on_each_other_do_so_far_from_zero_too(fit):
+    """Centring 1000 leaves errors of 1e-13: a singular value of that size is not one of the data."""
+    X, y = problem(12, 2)
+    near = np.c_[X, X.sum(axis=1)]
+    want = np.linalg.pinv(near - near.mean(axis=0), rcond=1e-9) @ (y[:, 0] - y.mean())
+    model = fit().fit(near + 1e3, y[:, 0])
+    what = "coef_ for a, b and a + b around 1000, no penalty: leave out what `centring_noise` explains"
+    expect.close(model.coef_, want, what, rtol=1e-6)
+    if isinstance(model, RidgeCV):
+        same = fit().fit(X, y[:, 0])
+        expect.close(model.errors_, same.errors_, "errors_ for a, b and a + b against a and b", rtol=1e-6)
+
+
 def test_edges_shapes_and_dtypes():
     one = Ridge().fit([[1.0, 2.0]], [7.0])
     expect.close(one.predict([[5.0, 5.0]]), np.array([7.0]), "prediction after one sample")
@@ -191,6 +205,17 @@ def test_what_cannot_be_used_is_refused():
         Ridge().predict(X)
     with expect.raises(ValueError, "3", "2"):
         Ridge().fit(X, y[:, 0]).predict(np.ones((1, 3)))
+
+
+@pytest.mark.parametrize("kind", [Ridge, RidgeCV])
+def test_a_fit_that_fails_leaves_nothing_fitted(kind):
+    X, y = problem(5, 2)
+    for wrong, named in ((y[:4, 0], "4"), (np.full(5, np.nan), "nan")):
+        model = kind()
+        with expect.raises(ValueError, named):
+            model.fit(X, wrong)
+        with expect.raises(NotFittedError, kind.__name__):
+            model.predict(X)
 
 
 # RidgeCV
@@ -228,10 +253,59 @@ def test_errors_of_several_targets_are_averaged():
     expect.close(both.errors_, np.mean(each, axis=0), "errors_ of two targets", rtol=1e-9)
 
 
+def test_targets_that_disagree_are_weighed_against_each_other():
+    """A line, best fitted without a penalty, and noise, best not fitted; ten times as large, it decides."""
+    rng = np.random.default_rng(4)
+    X = rng.standard_normal((8, 5))
+    Y = np.c_[X[:, 0], 10.0 * rng.standard_normal(8)]
+    alphas = [0.01, 1e4]
+    first, second = (RidgeCV(alphas).fit(X, y).alpha_ for y in Y.T)
+    expect.equal((float(first), float(second)), (0.01, 1e4), "alpha_ for a line, and for noise")
+    for order in ((0, 1), (1, 0)):
+        model = RidgeCV(alphas).fit(X, Y[:, order])
+        expect.close(float(model.alpha_), 1e4, f"alpha_ for both targets, columns {order}")
+
+
+def test_penalties_may_come_in_any_order_and_kind():
+    X, y = problem(10, 3)
+    want = RidgeCV([0.1, 1.0, 10.0]).fit(X, y[:, 0])
+    for alphas in ([10.0, 0.1, 1.0], (10, 0.1, 1), np.array([10.0, 0.1, 1.0])):
+        model = RidgeCV(alphas)
+        model.fit(X, y[:, 0])
+        expect.close(model.errors_, want.errors_[[2, 0, 1]], f"errors_ in the order of {alphas}", rtol=1e-9)
+        expect.close(float(model.alpha_), float(want.alpha_), f"alpha_ of {alphas}")
+        expect.true(model.alphas is alphas, f"fit should leave the parameter alphas as given, {alphas!r}")
+    whole, floats = (RidgeCV(alphas).fit(X, y[:, 0]) for alphas in ([1, 10], [1.0, 10.0]))
+    expect.close(whole.errors_, floats.errors_, "errors_ of the ints 1 and 10", rtol=1e-9)
+
+
+def test_the_defaults_and_the_fewest_samples():
+    X, y = problem(10, 3)
+    want = RidgeCV([0.1, 1.0, 10.0], fit_intercept=True).fit(X + 1.0, y[:, 0])
+    default = RidgeCV().fit(X + 1.0, y[:, 0])
+    expect.close(
+        default.errors_, want.errors_, "errors_ by default: alphas 0.1, 1, 10, an intercept", rtol=1e-9
+    )
+    two = RidgeCV([2.0]).fit([[1.0], [3.0]], [0.0, 4.0])
+    expect.close(
+        two.errors_, np.array([16.0]), "errors_ of two samples: each is predicted by the other's target"
+    )
+    expect.close(two.coef_, np.array([1.0]), "coef_ of two samples, 4 / (2 + alpha)")
+
+
+def test_of_penalties_that_tie_the_first_is_taken():
+    X, _ = problem(6, 2)
+    for alphas in ([10.0, 0.1, 1.0], [0.1, 10.0]):
+        model = RidgeCV(alphas).fit(X, np.zeros(6))
+        expect.close(model.errors_, np.zeros(len(alphas)), "errors_ where y is 0: all penalties tie")
+        expect.close(float(model.alpha_), alphas[0], f"alpha_, the first of {alphas} where all tie")
+
+
 def test_penalties_that_cannot_be_used_are_refused():
     X, y = problem(5, 2)
     for alphas, value in (([], ""), ([1.0, 0.0], "0.0"), ([1.0, -2.0], "-2.0"), (3.0, "3.0"), (["a"], "a"),
-                          ([float("inf")], "inf"), ([float("nan")], "nan")):  # fmt: skip
+                          ([float("inf")], "inf"), ([float("nan")], "nan"),
+                          ([True], "True"), ([2.0, True], "True")):  # fmt: skip
         with expect.raises(InvalidParameterError, "alphas", "RidgeCV", value):
             RidgeCV(alphas).fit(X, y[:, 0])
     with expect.raises(InvalidParameterError, "fit_intercept", "RidgeCV"):

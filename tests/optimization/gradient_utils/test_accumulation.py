@@ -229,6 +229,11 @@ def test_what_is_no_mean_and_totals_below_one_are_refused():
     for total in (0, -3):
         with expect.raises(ValueError, str(total)):
             accumulate([], model.loss, total)
+        model.clear()
+        with expect.raises(ValueError, str(total)):
+            accumulate([(x, t)], model.loss, total)
+        clean = all(g is None for g in model.grads())
+        expect.true(clean, f"a total of {total} should be refused before any gradient is added to")
 
 
 def test_sizes_below_one_and_unequal_lengths_are_refused():
@@ -238,3 +243,9 @@ def test_sizes_below_one_and_unequal_lengths_are_refused():
             list(micro_batches(x, size=size))
     with expect.raises(ValueError, "4", "5"):
         list(micro_batches(x, np.zeros(5), size=2))
+    with expect.raises(ValueError, "4", "5"):
+        list(micro_batches(x, x, np.zeros(5), size=2))
+    with expect.raises(ValueError, "4", "7", "6"):
+        list(micro_batches(x, np.zeros(7), np.zeros(6), size=2))
+    with expect.raises(ValueError):
+        list(micro_batches(size=2))

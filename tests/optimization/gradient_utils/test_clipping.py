@@ -72,6 +72,19 @@ def test_a_norm_neither_overflows_nor_underflows(dtype, size):
     expect.close(cubes, want, f"norm for p = 3 of (3, 4, 0, 0) * {size:g}", rtol=1e-6)
 
 
+def test_sums_are_taken_in_float64():
+    ones = np.ones(100_000, np.float16)
+    expect.close(norm(ones), np.array([np.sqrt(1e5)]), "norm of 100,000 ones in float16", rtol=1e-6)
+    expect.close(
+        norm(ones[:5000], 1), np.array([5000.0]), "norm for p = 1 of 5,000 ones in float16", rtol=1e-6
+    )
+    column = np.full((100_000, 1), 0.1, np.float32)
+    column[0] = 1.0
+    want = np.array([[float(np.sum(column, dtype=np.float64))]])
+    what = "norm for p = 1 of 100,000 numbers in float32: added up one by one, they need float64"
+    expect.close(norm(np.c_[column, column], 1, (0,)), np.c_[want, want], what, rtol=1e-6, dtype=np.float64)
+
+
 def test_a_norm_is_infinite_or_nan_where_a_number_is():
     x = np.array([[1.0, inf], [nan, 1.0], [3.0, -4.0]])
     for dtype in (np.float64, np.float32):
@@ -210,6 +223,22 @@ def test_a_norm_that_is_not_finite_can_be_refused():
     expect.close(clip_grad_norm_(good, 1.0, error_if_nonfinite=True), 5.0, "a finite norm, returned")
 
 
+def test_an_infinite_limit_only_measures_whatever_the_norm():
+    for bad in (inf, nan):
+        params = [parameter([1.0, bad]), parameter([3.0])]
+        expect.close(clip_grad_norm_(params, inf), bad, f"norm of (1, {bad}) and (3), max_norm infinite")
+        for p, want in zip(params, ([1.0, bad], [3.0]), strict=True):
+            expect.close(p.grad, np.array(want), f"gradient {want} with max_norm infinite: only measured")
+
+
+def test_the_norm_is_returned_as_a_python_float():
+    for params in ([parameter([3.0, 4.0])], [parameter([3.0, 4.0], dtype=np.float32)], []):
+        total = clip_grad_norm_(params, 1.0)
+        expect.close(total, 5.0 if params else 0.0, "returned norm")
+        what = f"the norm should be returned as a Python float, yours is {expect.describe(total)}"
+        expect.true(type(total) is float, what)
+
+
 def test_otherwise_what_is_not_finite_spreads():
     params = [parameter([1.0, inf]), parameter([3.0])]
     expect.close(clip_grad_norm_(params, 1.0), inf, "norm of (1, inf) and (3)")
@@ -287,6 +316,13 @@ def test_adaptive_clipping_of_huge_gradients_in_float32():
         adaptive_clip_grad_(p, 0.5)
     want = np.array([[0.3, -0.4], [1e-30, 0]])
     expect.close(p.grad, want, "rows (3e30, -4e30) and (1e-30, 0)", dtype=np.float32, rtol=1e-5, atol=0)
+
+
+def test_adaptive_clipping_of_what_is_not_finite():
+    p = parameter([[1.0, inf], [nan, 30.0], [3.0, 4.0]], np.ones((3, 2)) * [1.0, 0.0])
+    adaptive_clip_grad_(p, 0.5)
+    want = np.array([[0.0, nan], [nan, 30.0], [0.3, 0.4]])
+    expect.close(p.grad, want, "rows (1, inf), (nan, 30) and (3, 4), each with the limit 0.5", rtol=1e-9)
 
 
 def test_adaptive_clipping_with_zeros():

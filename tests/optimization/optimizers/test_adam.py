@@ -100,6 +100,8 @@ def test_the_state_holds_the_uncorrected_averages():
     optimizer, p = train(Adam, np.zeros(2), [g, g], betas=(0.9, 0.99), amsgrad=True)
     state = optimizer.state[p]
     expect.equal(int(state["step"]), 2, "step")
+    a_count = isinstance(state["step"], int | np.integer)
+    expect.true(a_count, f"the count of steps should be an int, yours is {expect.describe(state['step'])}")
     expect.close(state["mean"], 0.19 * g, "mean after two steps of one gradient", rtol=1e-10)
     expect.close(state["square"], 0.0199 * g * g, "square after two steps of one gradient", rtol=1e-10)
     expect.close(state["largest"], 0.0199 * g * g, "largest square", rtol=1e-10)
@@ -233,6 +235,9 @@ WRONG = [
     ({"lr": -0.1}, ("lr", "-0.1")),
     ({"lr": float("nan")}, ("lr", "nan")),
     ({"eps": -1e-8}, ("eps", "-1e-08")),
+    ({"eps": float("nan")}, ("eps", "nan")),
+    ({"weight_decay": float("nan")}, ("weight_decay", "nan")),
+    ({"betas": (0.9, float("nan"))}, ("betas", "nan")),
     ({"weight_decay": -1.0}, ("weight_decay", "-1.0")),
     ({"betas": (0.9, 1.0)}, ("betas", "1.0")),
     ({"betas": (-0.1, 0.9)}, ("betas", "-0.1")),

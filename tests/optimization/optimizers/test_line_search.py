@@ -206,7 +206,15 @@ def test_values_that_differ_by_rounding_are_told_by_their_slopes():
 
 @pytest.mark.parametrize(
     ("slope", "step", "named"),
-    [(0.0, 1.0, "0.0"), (2.5, 1.0, "2.5"), (math.nan, 1.0, "nan"), (-1.0, 0.0, "0.0"), (-1.0, -0.5, "-0.5")],
+    [
+        (0.0, 1.0, "0.0"),
+        (2.5, 1.0, "2.5"),
+        (math.nan, 1.0, "nan"),
+        (-1.0, 0.0, "0.0"),
+        (-1.0, -0.5, "-0.5"),
+        (-1.0, math.inf, "inf"),
+        (-1.0, math.nan, "nan"),
+    ],
 )
 def test_a_line_that_does_not_descend_or_a_step_that_goes_nowhere_is_refused(slope, step, named):
     with expect.raises(ValueError, named):

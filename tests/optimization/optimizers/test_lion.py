@@ -183,6 +183,8 @@ WRONG = [
     ({"lr": -0.1}, ("lr", "-0.1")),
     ({"lr": float("nan")}, ("lr", "nan")),
     ({"weight_decay": -1.0}, ("weight_decay", "-1.0")),
+    ({"weight_decay": float("nan")}, ("weight_decay", "nan")),
+    ({"betas": (0.9, float("nan"))}, ("betas", "nan")),
     ({"betas": (0.9, 1.0)}, ("betas", "1.0")),
     ({"betas": (-0.1, 0.9)}, ("betas", "-0.1")),
     ({"betas": (0.9,)}, ("betas", "0.9")),

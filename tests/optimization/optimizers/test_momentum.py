@@ -184,6 +184,24 @@ def test_switching_takes_each_group_with_its_own_rate_and_skips_those_that_are_t
     expect.equal(dict(optimizer.state.get(idle, {})), {}, "state of a parameter that never had a gradient")
 
 
+def test_where_there_is_no_velocity_to_convert_a_rate_of_zero_does_no_harm():
+    idle, there, moving = (Tensor(np.zeros(2), requires_grad=True) for _ in range(3))
+    groups = [
+        {"params": [idle], "lr": 0.0, "form": "inside"},
+        {"params": [there], "lr": 0.0},
+        {"params": [moving], "form": "inside"},
+    ]
+    optimizer = HeavyBall(groups, lr=0.5)
+    g = np.array([1.0, -2.0])
+    there.grad, moving.grad = g.copy(), g.copy()
+    optimizer.step()
+    switch_form(optimizer, "outside")
+    expect.close(optimizer.state[moving]["velocity"], g, "velocity of the group with lr 0.5, taken outside")
+    expect.close(optimizer.state[there]["velocity"], g, "velocity of a group with lr 0, outside already")
+    forms = [group["form"] for group in optimizer.param_groups]
+    expect.equal(forms, ["outside"] * 3, "forms of the groups")
+
+
 def test_the_conversions_are_a_factor_and_its_inverse(rng):
     v = rng.standard_normal((2, 3))
     with expect.unchanged(v):
@@ -232,6 +250,11 @@ def test_looking_ahead_and_back(rng):
     expect.close(y, w + 0.8 * v, "look-ahead point with momentum 0.8", rtol=1e-11)
     expect.close(back, w - 0.8 * v, "weights whose look-ahead point is given", rtol=1e-11)
     expect.close(look_back(y, v, 0.8), w, "weights ahead and back", rtol=1e-11)
+    for name, move in (("look_ahead", look_ahead), ("look_back", look_back)):
+        still = move(w, v, 0.0)
+        expect.close(still, w, f"{name} with momentum 0")
+        shared = np.shares_memory(still, w)
+        expect.true(not shared, f"{name} should return a new array, yours with momentum 0 is the one given")
 
 
 def test_the_rewritten_form_holds_the_look_ahead_points(rng):
@@ -429,7 +452,9 @@ WRONG = [
     ({"lr": float("nan")}, ("lr", "nan")),
     ({"lr": 0.1, "momentum": 1.0}, ("momentum", "1.0")),
     ({"lr": 0.1, "momentum": -0.5}, ("momentum", "-0.5")),
+    ({"lr": 0.1, "momentum": float("nan")}, ("momentum", "nan")),
     ({"lr": 0.1, "weight_decay": -1.0}, ("weight_decay", "-1.0")),
+    ({"lr": 0.1, "weight_decay": float("nan")}, ("weight_decay", "nan")),
     ({"lr": 0.1, "form": "both"}, ("form", "both", "inside", "outside")),
 ]
 
@@ -445,9 +470,12 @@ def test_settings_out_of_range_are_named(settings, named):
 
 def test_an_unknown_form_of_a_group_is_named():
     groups = [{"params": Tensor(np.ones(2), requires_grad=True), "form": "both"}]
+    fine = [{"params": Tensor(np.ones(2), requires_grad=True), "form": "inside"}]
     for kind in KINDS:
         with expect.raises(ValueError, "form", "both", "inside", "outside"):
             kind(groups, lr=0.1)
+        with expect.raises(ValueError, "form", "both", "inside", "outside"):
+            kind(fine, lr=0.1, form="both")
 
 
 def test_what_cannot_be_converted_is_named():
@@ -455,8 +483,25 @@ def test_what_cannot_be_converted_is_named():
         to_outside(np.ones(2), 0.0)
     with expect.raises(ValueError, "-0.5"):
         to_outside(np.ones(2), -0.5)
+    with expect.raises(ValueError, "nan"):
+        to_outside(np.ones(2), float("nan"))
     with expect.raises(ValueError, "upside", "inside", "outside"):
         switch_form(HeavyBall([Tensor(np.ones(2), requires_grad=True)], lr=0.1), "upside")
+
+
+def test_a_switch_that_is_refused_changes_nothing():
+    a, b = (Tensor(np.zeros(2), requires_grad=True) for _ in range(2))
+    optimizer = HeavyBall([{"params": a}, {"params": b}], lr=0.5, form="inside")
+    a.grad = b.grad = np.array([1.0, -2.0])
+    optimizer.step()
+    optimizer.param_groups[1]["lr"] = 0.0
+    with expect.raises(ValueError, "0.0"):
+        switch_form(optimizer, "outside")
+    forms = [group["form"] for group in optimizer.param_groups]
+    expect.equal(forms, ["inside", "inside"], "forms of the groups after a refused switch")
+    for p in (a, b):
+        what = "velocity after a refused switch: compute all new ones before you store one"
+        expect.close(optimizer.state[p]["velocity"], np.array([-0.5, 1.0]), what)
 
 
 @pytest.mark.parametrize(("smallest", "largest"), [(0.0, 1.0), (-2.0, 1.0), (3.0, 2.5)])

@@ -147,12 +147,19 @@ def test_the_state_holds_what_the_class_says():
     expect.close(optimizer.state[p]["square"], 0.19 * g * g, "square without momentum", rtol=1e-10)
     expect.true("velocity" not in optimizer.state[p], "without momentum there should be no velocity to store")
     optimizer, p = train(RMSprop, np.zeros(2), [g, g], alpha=0.9, centered=True)
+    names = sorted(optimizer.state[p])
+    expect.equal(names, ["mean", "variance"], "names in the state, centered and without momentum")
     expect.close(optimizer.state[p]["mean"], 0.19 * g, "mean after two steps of one gradient", rtol=1e-10)
+    want = 0.19 * 0.81 * g * g
+    expect.close(optimizer.state[p]["variance"], want, "variance after two steps of one gradient", rtol=1e-10)
     optimizer, p = train(Adagrad, np.zeros(2), [g, g], initial_accumulator_value=0.5)
     expect.close(
         optimizer.state[p]["sum"], 0.5 + 2 * g * g, "sum after two steps of one gradient", rtol=1e-10
     )
-    expect.equal(int(optimizer.state[p]["step"]), 2, "steps of Adagrad")
+    step = optimizer.state[p]["step"]
+    expect.equal(int(step), 2, "steps of Adagrad")
+    a_count = isinstance(step, int | np.integer)
+    expect.true(a_count, f"the count of steps should be an int, yours is {expect.describe(step)}")
 
 
 def test_centered_survives_a_steady_gradient_in_float32():
@@ -165,6 +172,19 @@ def test_centered_survives_a_steady_gradient_in_float32():
     expect.close(early.data, want, "weights after 8 steps", rtol=1e-4, dtype=np.float32)
     finite = bool(np.isfinite(p.data).all())
     expect.true(finite, f"a variance below 0 has no root: the weights should be finite, you get {p.data}")
+
+
+def test_centered_is_right_where_float32_has_three_digits_of_the_gradients_in_common(rng):
+    """Gradients 5 +- 1e-3: their variance is 1e-6, and so is the rounding of a square, 25."""
+    w, grads = np.zeros(3, np.float32), (5 + 1e-3 * rng.standard_normal((400, 3))).astype(np.float32)
+    optimizer, p = train(RMSprop, w, grads[:300], alpha=0.9, centered=True)
+    before = p.data.astype(float)
+    go_on(optimizer, p, grads[300:])
+    exact = grads.astype(float)
+    want = rmsprop(w.astype(float), exact, 0.01, 0.9, centered=True)
+    want -= rmsprop(w.astype(float), exact[:300], 0.01, 0.9, centered=True)
+    what = "way of 100 steps with gradients 5 +- 1e-3 in float32: the variance itself must be averaged"
+    expect.close(p.data.astype(float) - before, want, what, rtol=0.03)
 
 
 def test_centering_makes_longer_steps_where_gradients_agree(rng):
@@ -198,6 +218,14 @@ def test_a_change_of_lr_acts_at_once():
         optimizer.param_groups[0]["lr"] = 0.1
         go_on(optimizer, p, [np.ones(1)])
         expect.close(p.data, np.array([want]), f"weight of {kind.__name__}, lr from 1 to 0.1", rtol=1e-6)
+
+
+def test_momentum_may_be_switched_on_in_the_middle_of_a_run():
+    optimizer, p = train(RMSprop, np.zeros(1), [np.ones(1)] * 2, lr=0.1, alpha=0.0)
+    optimizer.param_groups[0]["momentum"] = 0.5
+    go_on(optimizer, p, [np.ones(1)] * 2)
+    want = np.array([-0.1 * (1 + 1 + 1 + 1.5)])
+    expect.close(p.data, want, "weight after 2 steps without momentum and 2 with 0.5, from rest", rtol=1e-6)
 
 
 def test_each_parameter_counts_its_own_steps():
@@ -266,6 +294,10 @@ WRONG = [
     (RMSprop, {"lr": -0.1}, ("lr", "-0.1")),
     (RMSprop, {"lr": float("nan")}, ("lr", "nan")),
     (RMSprop, {"eps": -1e-8}, ("eps", "-1e-08")),
+    (RMSprop, {"eps": float("nan")}, ("eps", "nan")),
+    (RMSprop, {"weight_decay": float("nan")}, ("weight_decay", "nan")),
+    (RMSprop, {"alpha": float("nan")}, ("alpha", "nan")),
+    (RMSprop, {"momentum": float("nan")}, ("momentum", "nan")),
     (RMSprop, {"weight_decay": -1.0}, ("weight_decay", "-1.0")),
     (RMSprop, {"alpha": 1.0}, ("alpha", "1.0")),
     (RMSprop, {"alpha": -0.5}, ("alpha", "-0.5")),
@@ -275,7 +307,12 @@ WRONG = [
     (Adagrad, {"lr_decay": -0.5}, ("lr_decay", "-0.5")),
     (Adagrad, {"weight_decay": -1.0}, ("weight_decay", "-1.0")),
     (Adagrad, {"initial_accumulator_value": -2.0}, ("initial_accumulator_value", "-2.0")),
+    (Adagrad, {"eps": -1e-8}, ("eps", "-1e-08")),
     (Adagrad, {"eps": float("nan")}, ("eps", "nan")),
+    (Adagrad, {"lr": float("nan")}, ("lr", "nan")),
+    (Adagrad, {"lr_decay": float("nan")}, ("lr_decay", "nan")),
+    (Adagrad, {"weight_decay": float("nan")}, ("weight_decay", "nan")),
+    (Adagrad, {"initial_accumulator_value": float("nan")}, ("initial_accumulator_value", "nan")),
 ]
 
 

@@ -171,6 +171,9 @@ WRONG = [
     ({"lr": 0.1, "dampening": 1.5, "momentum": 0.5}, ("dampening", "1.5")),
     ({"lr": 0.1, "weight_decay": -1.0}, ("weight_decay", "-1.0")),
     ({"lr": float("nan")}, ("lr", "nan")),
+    ({"lr": 0.1, "momentum": float("nan")}, ("momentum", "nan")),
+    ({"lr": 0.1, "dampening": float("nan"), "momentum": 0.5}, ("dampening", "nan")),
+    ({"lr": 0.1, "weight_decay": float("nan")}, ("weight_decay", "nan")),
     ({"lr": 0.1, "nesterov": True}, ("nesterov", "0.0")),
     ({"lr": 0.1, "nesterov": True, "momentum": 0.9, "dampening": 0.25}, ("nesterov", "0.25")),
 ]
