@@ -279,4 +279,5 @@ def thumbnails(axes: Axes, points: np.ndarray, images: np.ndarray, *, side: int 
             np.maximum(canvas[place], image, out=canvas[place])
             taken[middle] = True
     axes.imshow(canvas, cmap="Greys", vmin=0.0, vmax=1.0)
+    axes.set_anchor("N")
     axes.axis("off")

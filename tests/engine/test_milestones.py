@@ -12,11 +12,13 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from curriculum import manifest, milestone, performance
 from curriculum.manifest import Course, Milestone, UnknownName
+from experiments import scores
 from experiments.runs import Metrics, Run, configure
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -134,6 +136,31 @@ def test_every_claim_about_em_holds_and_the_animation_moves(course) -> None:
     assert all(made.values())
     with Image.open(course.root / "runs" / "em_001" / "em.gif") as picture:
         assert picture.n_frames == 4
+
+
+def test_every_claim_of_the_atlas_holds(course) -> None:
+    code, said = finish(course, 4, "--grid", "20", name="atlas")
+    assert code == 0, said
+    record = course.root / "runs" / "atlas_001"
+    names = ["classifiers.csv", "classifiers.png", "clusterings.csv", "clusterings.png"]
+    assert sorted(f.name for f in record.iterdir() if f.suffix != ".json") == names
+    made = claims(course, "atlas_001")
+    assert len(made) == 27
+    assert all(made.values())
+    table = (record / "classifiers.csv").read_text("utf-8").splitlines()
+    assert len(table) == 7
+    assert table[0].startswith("set,logistic regression,")
+
+
+def test_every_claim_about_the_maps_of_digits_holds(course) -> None:
+    code, said = finish(course, 4, "--images", "800", "--iterations", "500", name="maps")
+    assert code == 0, said
+    record = course.root / "runs" / "maps_001"
+    assert sorted(f.name for f in record.glob("*.png")) == ["digits.png", "limits.png", "pictures.png"]
+    made = claims(course, "maps_001")
+    assert len(made) == 19
+    assert all(made.values())
+    assert verdict(course, "maps_001")["data"] == "MNIST subset"
 
 
 def test_mnist_without_data_and_network_says_what_it_uses(course) -> None:
@@ -381,6 +408,48 @@ def test_a_run_that_fails_keeps_its_record_and_says_why(tmp_path) -> None:
     assert (
         json.loads((run.folder / "verdict.json").read_text("utf-8"))["stopped"] == "ZeroDivisionError: loss"
     )
+
+
+# scores
+
+
+def test_the_adjusted_rand_index_counts_pairs() -> None:
+    one, two = np.array([0, 0, 0, 1, 1, 1]), np.array([0, 0, 1, 1, 2, 2])
+    # pairs: 2 together in both, 6 in one, 3 in two, 15 in all: (2 - 6 * 3 / 15) / ((6 + 3) / 2 - 6 * 3 / 15)
+    assert scores.adjusted_rand(one, two) == pytest.approx(0.8 / 3.3)
+    assert scores.adjusted_rand(two, one) == pytest.approx(0.8 / 3.3)
+    assert scores.adjusted_rand(one, 1 - one) == 1.0
+    assert scores.adjusted_rand(np.zeros(3, int), np.zeros(3, int)) == 1.0
+    assert scores.adjusted_rand(np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])) == pytest.approx(-0.5)
+    with pytest.raises(ValueError, match=r"equal shapes \(N,\), got \(6,\), \(5,\)"):
+        scores.adjusted_rand(one, two[:5])
+
+
+def test_groups_are_renamed_after_those_they_overlap_most() -> None:
+    found = np.array([5, 5, 5, 2, 2, -1, 7])
+    labels = np.array([0, 0, 1, 1, 1, 1, 0])
+    assert scores.renamed(found, labels).tolist() == [0, 0, 0, 1, 1, -1, 2]
+
+
+def test_a_map_is_trusted_as_far_as_its_neighbours_are_neighbours() -> None:
+    rng = np.random.default_rng(0)
+    X, Y = rng.standard_normal((40, 5)), rng.standard_normal((40, 2))
+    distances = ((X[:, None] - X) ** 2).sum(axis=2), ((Y[:, None] - Y) ** 2).sum(axis=2)
+    ranked = [[sorted(set(range(40)) - {i}, key=lambda j: d[i, j]) for i in range(40)] for d in distances]
+    k, excess = 4, 0
+    for space, paper in zip(*ranked, strict=True):
+        excess += sum(space.index(j) + 1 - k for j in set(paper[:k]) - set(space[:k]))
+    expected = 1 - 2 * excess / (40 * k * (2 * 40 - 3 * k - 1))
+    assert scores.trustworthiness(X, Y, k) == pytest.approx(expected)
+    assert scores.trustworthiness(X, 3 * X + 1, k) == 1.0
+    shared = [len(set(a[:k]) & set(b[:k])) / k for a, b in zip(*ranked, strict=True)]
+    assert scores.kept_neighbors(X, Y, k) == pytest.approx(np.mean(shared))
+    labels = rng.integers(3, size=40)
+    assert scores.nearest_neighbor_accuracy(Y, labels) == np.mean(
+        [labels[i] == labels[ranked[1][i][0]] for i in range(40)]
+    )
+    with pytest.raises(ValueError, match=r"k must be in \[1, N / 2\), got 20 with N = 40"):
+        scores.trustworthiness(X, Y, 20)
 
 
 # speed
