@@ -81,6 +81,8 @@ class BruteForce:
     def measure(self, Q: np.ndarray, chosen: np.ndarray) -> Pairs:
         """|q - x|^2 by subtraction for the pairs marked in ``chosen``, bools (M, N).
 
+        All of them may be marked, so the differences are made for a block of pairs at a time.
+
         Returns:
             Queries (P,), ascending; samples (P,), ascending for each query; and |q - x|^2 (P,).
         """
@@ -100,6 +102,9 @@ class BruteForce:
 
     def within(self, Q: np.ndarray, radius: float) -> Pairs:
         """All samples at a distance <= ``radius`` of each query.
+
+        Distances are compared, not their squares: |(1, 1, 1)| is sqrt(3) to the last digit, but the square of
+        that number comes out below 3.
 
         Args:
             Q: (M, D).
@@ -159,7 +164,7 @@ class KDTree:
         raise NotImplementedError("classical_ml.classification.knn: TODO 11 of 21, KDTree.nearest")
 
     def within(self, Q: np.ndarray, radius: float) -> Pairs:
-        """As `BruteForce.within`, with the same result."""
+        """As `BruteForce.within`, with the same result: the reach is radius^2 and a few roundings more."""
         raise NotImplementedError("classical_ml.classification.knn: TODO 12 of 21, KDTree.within")
 
     def _blocks(self, Q: np.ndarray) -> Iterator[slice]:
@@ -167,7 +172,7 @@ class KDTree:
 
 
 def closest_first(found: list[Pairs], radius: float) -> Pairs:
-    """The pairs at a distance <= ``radius`` as `BruteForce.within` returns them.
+    """The pairs whose distance, the root, is <= ``radius``, as `BruteForce.within` returns them.
 
     Args:
         found: queries (P,), samples (P,) and squared distances (P,), any number of times.

@@ -39,7 +39,7 @@ from numpy.typing import ArrayLike
 
 from classical_ml.estimator import Classifier
 
-ALMOST = 1 - 1e-12  # of the way to a bound: what is left is rounding, and would pass for a free beta
+NEAR = 1e-12  # of the largest |beta|, from a bound: what is left is rounding, and would pass for a free beta
 BLOCK = 64  # rows of a kernel matrix made at once, so that they are in the cache from the product to exp
 
 
@@ -95,8 +95,9 @@ def smo(
     """Maximise the dual of the hinge loss with sum_i beta_i = 0, from beta = 0, by steps of pairs.
 
     Each step takes the pair (i, j) that the module's docstring defines, the first of equals, and the d that
-    gains most or that reaches a bound; then beta_i or beta_j is that bound, exactly. It reads row i and
-    row j, never all of K: the step changes g by -d (K_i - K_j).
+    gains most or that reaches a bound. If that leaves beta_i or beta_j no farther from the bound ahead than
+    1e-12 times the largest |beta| so far, it becomes that bound, exactly. A step reads row i and row j, never
+    all of K: it changes g by -d (K_i - K_j).
 
     Args:
         rows, diagonal: of K (N, N), as `kernel_rows` returns them.
@@ -256,8 +257,8 @@ class SVC(Classifier):
         C: the price of errors, in (0, inf).
         kernel: "linear", "poly" or "rbf", see `kernel_matrix`.
         degree: of "poly", an int in [0, inf).
-        gamma: "scale" for 1 / (D * variance of the entries of X), or 1 if that variance is 0; "auto" for
-            1 / D; or a float in [0, inf).
+        gamma: "scale" for 1 / (D * variance of the entries of X), or 1 if all entries are equal, whatever
+            rounding makes of their variance; "auto" for 1 / D; or a float in [0, inf).
         coef0: of "poly"; below 0, its matrices need not be positive semidefinite.
         tol: as in `smo`, in (0, inf).
         cache_size: memory for the rows of K in MiB, in (0, inf), see `kernel_rows`.
@@ -266,8 +267,8 @@ class SVC(Classifier):
 
     Attributes:
         classes_: (V,).
-        support_: (S,), the rows of X that have a beta other than 0: those of the first class, then those of
-            the second ..., each in rising order.
+        support_: (S,), the rows of X that have a beta other than 0, however small: those of the first class,
+            then those of the second ..., each in rising order.
         support_vectors_: (S, D), these rows.
         n_support_: (V,), how many of them each class has.
         dual_coef_: (V - 1, S), a support vector's beta against each other class, in the order of the classes.
@@ -325,7 +326,10 @@ class SVC(Classifier):
         raise NotImplementedError("classical_ml.classification.svm: TODO 12 of 13, SVC.decision_function")
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """The class with the most votes (N,), the first of equals; of two, the second where f(x) >= 0."""
+        """The class that wins most pairs (N,), the first of equals; of two, the second where f(x) >= 0.
+
+        The sums of decisions, which `votes` adds, break no ties, as in LIBSVM.
+        """
         raise NotImplementedError("classical_ml.classification.svm: TODO 13 of 13, SVC.predict")
 
     def _kernel(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:

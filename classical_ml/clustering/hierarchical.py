@@ -15,8 +15,9 @@ stays valid, and the pairs found, sorted by their distance, are those that the s
 the same reason the heights of the mergers never fall.
 
 Memory: the matrix, 8 N^2 bytes (800 MB for 10,000 samples).
-Ties     The chain begins at the cluster of sample 0, stays where it came from if nobody is nearer,
-         and goes to the lowest of the nearest otherwise. Mergers of equal height keep the order of the chain.
+Ties     The chain begins, and begins again when it is empty, at the cluster of sample 0. It stays where it
+         came from if nobody is nearer, and else goes to the lowest of the nearest, each known by its first
+         sample. Mergers of equal height keep the order in which the chain found them.
 Shapes   X (N, D), distances (N, N), tree Z (N - 1, 4), labels (N,).
 Source   Lance & Williams 1967, "A general theory of classificatory sorting strategies: 1. Hierarchical
          systems"; Muellner 2011, "Modern hierarchical, agglomerative clustering algorithms",

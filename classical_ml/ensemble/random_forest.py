@@ -39,12 +39,12 @@ from utils.seeding import spawn
 
 def bootstrap_counts(n: int, rng: np.random.Generator) -> np.ndarray:
     """Draw n times from n rows, with replacement: how often each row came, ints (n,) whose sum is n."""
-    raise NotImplementedError("classical_ml.ensemble.random_forest: TODO 1 of 8, bootstrap_counts")
+    raise NotImplementedError("classical_ml.ensemble.random_forest: TODO 1 of 9, bootstrap_counts")
 
 
 def soft_vote(trees: Sequence[DecisionTree], X: np.ndarray) -> np.ndarray:
     """The mean of what the trees say of each row of X (N, D): shares of classes (N, V), or numbers (N, 1)."""
-    raise NotImplementedError("classical_ml.ensemble.random_forest: TODO 2 of 8, soft_vote")
+    raise NotImplementedError("classical_ml.ensemble.random_forest: TODO 2 of 9, soft_vote")
 
 
 def out_of_bag(trees: Sequence[DecisionTree], counts: np.ndarray, X: np.ndarray) -> np.ndarray:
@@ -58,12 +58,13 @@ def out_of_bag(trees: Sequence[DecisionTree], counts: np.ndarray, X: np.ndarray)
     Returns:
         (N, V) or (N, 1); NaN for a row that every tree has seen.
     """
-    raise NotImplementedError("classical_ml.ensemble.random_forest: TODO 3 of 8, out_of_bag")
+    raise NotImplementedError("classical_ml.ensemble.random_forest: TODO 3 of 9, out_of_bag")
 
 
 class RandomForest(Estimator):
     """What the two forests share; see `RandomForestClassifier` for the parameters."""
 
+    kind: type[DecisionTree]  # of the trees
     estimators_: list[DecisionTree]
     max_features: int | float | str | None
 
@@ -94,23 +95,34 @@ class RandomForest(Estimator):
         self.oob_score = oob_score
         self.rng = rng
 
-    def learn(self, kind: type[DecisionTree], X: np.ndarray, y: np.ndarray) -> None:
-        """Grow the trees; set ``estimators_``, ``counts_`` and ``feature_importances_``.
-
-        Tree b takes its sample and then its features from child b of ``rng`` (`utils.seeding.spawn`), and so
-        does not depend on how many trees come after it.
-
-        Args:
-            kind: the class of the trees.
-            X: (N, D).
-            y: (N,), what ``kind`` learns.
+    def check_parameters(self) -> None:
+        """Refuse parameters that are not as `RandomForestClassifier` says.
 
         Raises:
-            InvalidParameterError: a parameter is not as `RandomForestClassifier` says; for those that the
-                trees have too, the message names the tree's class.
+            InvalidParameterError: as `Estimator.check_number`, `check_option` and `check_rng`; for those that
+                the trees have too, the message names the tree's class.
             ValueError: ``oob_score`` without ``bootstrap``; the message names both.
         """
-        raise NotImplementedError("classical_ml.ensemble.random_forest: TODO 4 of 8, RandomForest.learn")
+        raise NotImplementedError("classical_ml.ensemble.random_forest: TODO 4 of 9, RandomForest.check_parameters")
+
+    def make_tree(self, rng: np.random.Generator | None) -> DecisionTree:
+        """A tree with the forest's settings that draws its features from ``rng``, not fitted."""
+        own = set(self.get_params()) - {"n_estimators", "bootstrap", "oob_score", "rng"}
+        return self.kind(**{name: getattr(self, name) for name in own}, rng=rng)
+
+    def learn(self, X: np.ndarray, y: np.ndarray) -> None:
+        """Grow the trees; set ``estimators_``, ``counts_`` and ``feature_importances_``.
+
+        Tree b takes its sample, with `bootstrap_counts`, and then its features from child b of ``rng``
+        (`utils.seeding.spawn`), and so does not depend on how many trees come after it. From ``rng`` itself
+        nothing is drawn. What an earlier fit has said out of bag is forgotten: there are no ``oob_...``
+        attributes until `fit` sets them.
+
+        Args:
+            X: (N, D).
+            y: (N,), what the trees learn.
+        """
+        raise NotImplementedError("classical_ml.ensemble.random_forest: TODO 5 of 9, RandomForest.learn")
 
 
 class RandomForestClassifier(RandomForest, Classifier):
@@ -123,14 +135,14 @@ class RandomForestClassifier(RandomForest, Classifier):
             rows, however often they are in the sample.
         bootstrap: a sample with replacement for each tree; otherwise all rows for all of them.
         oob_score: judge the forest on the rows that its trees have not seen.
-        rng: always needed. A second ``fit`` grows other trees from it.
+        rng: always needed, without bootstrap too. A second ``fit`` grows other trees from it.
 
     Attributes:
         estimators_: the B trees; they know the classes by their place in ``classes_``.
         counts_: (B, N) ints, how often each row was in each tree's sample.
         classes_: (V,), sorted; n_classes_: V.
-        feature_importances_: (D,), the mean of the trees', scaled to the sum 1; zeros where no tree has a
-            split.
+        feature_importances_: (D,), the mean of the trees', scaled to the sum 1 even if some trees have no
+            split; zeros where none has.
         oob_decision_function_: (N, V), for each row the mean shares over the trees that have not seen it, NaN
             where all have; with ``oob_score`` only.
         oob_score_: the accuracy of its largest share on the rows that are not NaN, NaN if none is; with
@@ -138,14 +150,16 @@ class RandomForestClassifier(RandomForest, Classifier):
         n_features_in_: D.
     """
 
+    kind = DecisionTreeClassifier
+
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Grow the forest for X (N, D) and classes y (N,). Returns the estimator.
 
         Raises:
-            ValueError: as `Classifier.check_X_y`; or as `RandomForest.learn`.
-            InvalidParameterError: as `RandomForest.learn`.
+            InvalidParameterError, ValueError: as `RandomForest.check_parameters`, which comes first.
+            ValueError: as `Classifier.check_X_y`.
         """
-        raise NotImplementedError("classical_ml.ensemble.random_forest: TODO 5 of 8, RandomForestClassifier.fit")
+        raise NotImplementedError("classical_ml.ensemble.random_forest: TODO 6 of 9, RandomForestClassifier.fit")
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """The mean over the trees of the shares of the classes, for each row of X (N, D): (N, V).
@@ -153,7 +167,7 @@ class RandomForestClassifier(RandomForest, Classifier):
         Raises:
             NotFittedError, ValueError: as `Estimator.check_new_X`.
         """
-        raise NotImplementedError("classical_ml.ensemble.random_forest: TODO 6 of 8, RandomForestClassifier.predict_proba")
+        raise NotImplementedError("classical_ml.ensemble.random_forest: TODO 7 of 9, RandomForestClassifier.predict_proba")
 
 
 class RandomForestRegressor(RandomForest, Regressor):
@@ -171,6 +185,8 @@ class RandomForestRegressor(RandomForest, Regressor):
         oob_score_: its R^2 on the rows that are not NaN, NaN if there are fewer than two; with ``oob_score``
             only.
     """
+
+    kind = DecisionTreeRegressor
 
     def __init__(
         self,
@@ -205,10 +221,10 @@ class RandomForestRegressor(RandomForest, Regressor):
         """Grow the forest for X (N, D) and numbers y (N,). Returns the estimator.
 
         Raises:
-            ValueError: as `Regressor.check_X_y`; or as `RandomForest.learn`.
-            InvalidParameterError: as `RandomForest.learn`.
+            InvalidParameterError, ValueError: as `RandomForest.check_parameters`, which comes first.
+            ValueError: as `Regressor.check_X_y`.
         """
-        raise NotImplementedError("classical_ml.ensemble.random_forest: TODO 7 of 8, RandomForestRegressor.fit")
+        raise NotImplementedError("classical_ml.ensemble.random_forest: TODO 8 of 9, RandomForestRegressor.fit")
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """The mean of the trees' answers for each row of X (N, D): (N,).
@@ -216,4 +232,4 @@ class RandomForestRegressor(RandomForest, Regressor):
         Raises:
             NotFittedError, ValueError: as `Estimator.check_new_X`.
         """
-        raise NotImplementedError("classical_ml.ensemble.random_forest: TODO 8 of 8, RandomForestRegressor.predict")
+        raise NotImplementedError("classical_ml.ensemble.random_forest: TODO 9 of 9, RandomForestRegressor.predict")

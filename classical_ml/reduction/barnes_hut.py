@@ -37,7 +37,7 @@ WALK = 2048  # points that walk down the tree together
 
 
 class Pairs(NamedTuple):
-    """The p_ij that are not 0, each pair in both directions, sorted by i, then j. They sum to 1."""
+    """p_ij of the pairs that have one, each in both directions, sorted by i, then j. They sum to 1."""
 
     i: np.ndarray  # (E,), ints
     j: np.ndarray  # (E,), ints
@@ -59,12 +59,16 @@ class Quadtree(NamedTuple):
 def nearest_neighbors(X: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
     """The nearest other samples of each sample, by comparing all pairs, in blocks of rows.
 
+    One matrix product ranks the pairs, up to its rounding errors, which a far outlier makes as large as the
+    distances in a crowd. So all that could be among the nearest are measured again, by subtraction.
+
     Args:
         X: (N, D).
         n_neighbors: K in [1, N - 1].
 
     Returns:
-        indices (N, K), ints, in any order; and the squared distances (N, K) to them, float64, by subtraction.
+        indices (N, K), ints, in any order, any of those equally far; and the squared distances (N, K) to
+        them, float64, by subtraction.
     """
     raise NotImplementedError("classical_ml.reduction.barnes_hut: TODO 1 of 10, nearest_neighbors")
 
@@ -77,7 +81,7 @@ def neighbor_probabilities(X: np.ndarray, perplexity: float) -> Pairs:
         perplexity: in [1, N).
 
     Returns:
-        The pairs of which one is a neighbour of the other.
+        The pairs of which one is a neighbour of the other; those whose p underflows to 0 may be left out.
 
     Raises:
         ValueError: perplexity is not in [1, N); the message names it and N.
@@ -148,7 +152,7 @@ def gradient(pairs: Pairs, Y: np.ndarray, exaggeration: float = 1.0, *, angle: f
         angle: in [0, 1], see `repulsion`.
 
     Returns:
-        (N, 2), in the dtype of Y.
+        (N, 2), in the dtype of Y; 0 for a single sample.
     """
     raise NotImplementedError("classical_ml.reduction.barnes_hut: TODO 7 of 10, gradient")
 
@@ -204,5 +208,5 @@ class BarnesHutTSNE(TSNE):
         raise NotImplementedError("classical_ml.reduction.barnes_hut: TODO 9 of 10, BarnesHutTSNE.check_parameters")
 
     def objective(self, X: np.ndarray) -> tuple[Callable[..., np.ndarray], Callable[[np.ndarray], float]]:
-        """`gradient` and `kl_divergence` for X (N, D): functions of Y, and of Y and ``exaggeration``."""
+        """For X (N, D) and the angle: `gradient`, of Y and ``exaggeration``, and `kl_divergence`, of Y."""
         raise NotImplementedError("classical_ml.reduction.barnes_hut: TODO 10 of 10, BarnesHutTSNE.objective")

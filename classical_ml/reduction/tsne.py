@@ -19,8 +19,8 @@ can still pass through each other. C is not convex: maps from different starts d
 Shapes   X (N, D), P and squared distances (N, N), Y (N, K) with K = n_components.
 Source   van der Maaten & Hinton 2008, "Visualizing data using t-SNE", JMLR 9, sec. 2, eq. 4 and 5, sec. 3.4
          (momentum, gains, exaggeration); van der Maaten 2014, "Accelerating t-SNE using tree-based
-         algorithms", JMLR 15, eq. 8 (attraction and repulsion); Kobak & Linderman 2021, Nature Biotechnology
-         39, and Belkina et al. 2019, Nature Communications 10 (initialization by PCA, learning rate).
+         algorithms", JMLR 15, eq. 8 (attraction and repulsion); Kobak & Berens 2019 (start by PCA) and
+         Belkina et al. 2019 (learning rate), both in Nature Communications 10.
 """
 
 from __future__ import annotations
@@ -38,8 +38,10 @@ from classical_ml.reduction.pca import PCA
 
 BLOCK = 1 << 19  # bytes: two blocks of rows that stay in the second-level cache
 EXPLORATION = 250  # iterations with early exaggeration
+CHECK = 50  # iterations from one look at the norm of the gradient to the next
 TOLERANCE = 1e-10  # of an entropy, in nats
 START = 1e-4  # standard deviation of the first positions
+WIDEST = 1e15  # of given positions: beyond 1e19 squares overflow float32, and maps grow
 
 
 def squared_distances(X: np.ndarray) -> np.ndarray:
@@ -50,9 +52,26 @@ def squared_distances(X: np.ndarray) -> np.ndarray:
 
     Returns:
         (N, N), float64, symmetric, >= 0, 0 on the diagonal. Entries up to eps * D * (|x_i|^2 + |x_j|^2), with
-        X less its mean and eps of float64, count as 0: rounding errors, as between copies of a sample.
+        X less its mean and eps = 2^-52, may be rounding errors, as between copies of a sample: they, and no
+        others, become 0.
     """
     raise NotImplementedError("classical_ml.reduction.tsne: TODO 1 of 11, squared_distances")
+
+
+def match_entropy(distances: np.ndarray, target: float) -> np.ndarray:
+    """Search the log(beta) of all rows at once, for `conditional_probabilities`.
+
+    The entropy falls as beta grows. A trial narrows the bracket from one side; the next is Newton's, where
+    that is inside the bracket, and its middle elsewhere.
+
+    Args:
+        distances: (B, M), not modified.
+        target: the entropy, in nats.
+
+    Returns:
+        (B, M), the rows exp(-beta d), divided by their sums.
+    """
+    raise NotImplementedError("classical_ml.reduction.tsne: TODO 2 of 11, match_entropy")
 
 
 def conditional_probabilities(distances: np.ndarray, perplexity: float) -> np.ndarray:
@@ -71,22 +90,6 @@ def conditional_probabilities(distances: np.ndarray, perplexity: float) -> np.nd
         ValueError: perplexity is not in [1, M + 1); the message names it and the number of samples, M + 1.
     """
     raise NotImplementedError("classical_ml.reduction.tsne: TODO 3 of 11, conditional_probabilities")
-
-
-def match_entropy(distances: np.ndarray, target: float) -> np.ndarray:
-    """Search the log(beta) of all rows at once, for `conditional_probabilities`.
-
-    The entropy falls as beta grows. A trial narrows the bracket from one side; the next is Newton's, where
-    that is inside the bracket, and its middle elsewhere.
-
-    Args:
-        distances: (B, M), not modified.
-        target: the entropy, in nats.
-
-    Returns:
-        (B, M), the rows exp(-beta d), divided by their sums.
-    """
-    raise NotImplementedError("classical_ml.reduction.tsne: TODO 2 of 11, match_entropy")
 
 
 def joint_probabilities(distances: np.ndarray, perplexity: float) -> np.ndarray:
@@ -114,6 +117,7 @@ def kl_divergence(P: np.ndarray, Y: np.ndarray) -> float:
 
     Returns:
         In nats, in float64 whatever the dtypes. -log(q) is log(1 + d) + log(Z), right however small q is.
+        Take the distances d by subtraction: those of `squared_distances` lose near pairs beside far ones.
     """
     raise NotImplementedError("classical_ml.reduction.tsne: TODO 5 of 11, kl_divergence")
 
@@ -141,6 +145,7 @@ def descend(
     learning_rate: float,
     momentum: float,
     min_grad_norm: float = 0.0,
+    check_every: int = 1,
 ) -> tuple[np.ndarray, int]:
     """Gradient descent with momentum and a gain for each coordinate, which starts at 1. A step is
 
@@ -156,7 +161,8 @@ def descend(
         steps: how many, >= 0.
         learning_rate: > 0.
         momentum: in [0, 1).
-        min_grad_norm: the step for which |gain * g| (all entries) is at most this is the last.
+        min_grad_norm: the step for which |gain * g| (all entries) is at most this is the last,
+        check_every: if the norm is looked at: after this many steps, and as many again, and so forth.
 
     Returns:
         The last positions, a new array in the dtype of Y, and how many steps were made.
@@ -173,21 +179,26 @@ class TSNE(Estimator):
         early_exaggeration: what multiplies P for the first 250 iterations; a float in [1, inf).
         learning_rate: a float in (0, inf), or "auto": max(N / early_exaggeration / 4, 50).
         max_iter: iterations, those with exaggeration included; an int in [1, inf).
-        min_grad_norm: each of the two descents ends with the step that gets there; a float in [0, inf).
-        init: "pca" (the first K components, scaled so that the first has a standard deviation of 1e-4; K
-            can be at most min(N, D)), "random" (normal, of standard deviation 1e-4), or positions (N, K).
+        min_grad_norm: each of the two descents ends with the 50th, 100th, ... step if that gets there; a
+            float in [0, inf).
+        init: "pca" (the first K components, all times one factor, so that the first has a standard deviation
+            of 1e-4, divisor N; K can be at most min(N, D)), "random" (normal, of standard deviation 1e-4), or
+            positions (N, K), none beyond 1e15 in magnitude.
         rng: source of randomness, needed for "random".
 
     Attributes:
-        embedding_: (N, K), float32, in which the map is computed.
+        embedding_: (N, K), float32, in which the map is computed; P is made in float64.
         kl_divergence_: KL(P || Q) of the map, without exaggeration.
         n_iter_: how many iterations were made, the last included (scikit-learn's is the last one's index).
         learning_rate_: the learning rate that was used.
         n_features_in_: D.
 
     As in scikit-learn there are two descents, each of which starts at rest with gains of 1: 250 iterations
-    with exaggeration and momentum 0.5, the remaining ones with momentum 0.8. Two differences: w is eq. 4's
-    for every K (scikit-learn's tail is lighter for K > 2), and nothing ends a descent but min_grad_norm.
+    with exaggeration and momentum 0.5, then as many with momentum 0.8 as are left of max_iter, more of them
+    where the first descent ended early. The gradient's norm is looked at every 50 iterations only: a map
+    begins within 1e-4, where gradients are small, and exaggeration may draw it together before it unfolds.
+    Two differences: w is eq. 4's for every K (scikit-learn's tail is lighter for K > 2), and nothing ends a
+    descent but min_grad_norm.
     """
 
     def __init__(
@@ -226,17 +237,18 @@ class TSNE(Estimator):
 
         Raises:
             InvalidParameterError: "random" without an rng; or K > min(N, D) with "pca".
-            ValueError: given positions are not finite, or not of shape (N, K); the message names both shapes.
+            ValueError: given positions are not of shape (N, K) (the message names both shapes), not finite
+                (the first one's row and column, as `Estimator.check_X`), or beyond 1e15 (the largest).
         """
         raise NotImplementedError("classical_ml.reduction.tsne: TODO 9 of 11, TSNE.start")
 
     def objective(self, X: np.ndarray) -> tuple[Callable[..., np.ndarray], Callable[[np.ndarray], float]]:
-        """What is minimised for X (N, D): its gradient, of Y and ``exaggeration``, and its value, of Y."""
+        """What `fit` minimises for X (N, D): its gradient, of Y and ``exaggeration``, and its value, of Y."""
         P = joint_probabilities(squared_distances(X), self.perplexity)
         return partial(gradient, P.astype(np.float32)), partial(kl_divergence, P)
 
     def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
-        """Make the map of X (N, D); ``y`` is ignored. Returns the estimator.
+        """Make the map of X (N, D): minimise `objective` from `start`; ``y`` is ignored. Returns self.
 
         Raises:
             InvalidParameterError: as `check_parameters` and `start`.

@@ -96,6 +96,8 @@ class Estimator:
             below = value < high if high_open else value <= high
             if above and below:
                 return
+        if kind is float:
+            low, high = float(low), float(high)  # in words that say so: (0.0, 1.0]
         article = "an int" if kind is int else "a float"
         allowed = f"{article} in {'(' if low_open else '['}{low}, {high}{')' if high_open else ']'}"
         raise self._invalid(name, allowed)

@@ -89,6 +89,8 @@ class BruteForce:
     def measure(self, Q: np.ndarray, chosen: np.ndarray) -> Pairs:
         """|q - x|^2 by subtraction for the pairs marked in ``chosen``, bools (M, N).
 
+        All of them may be marked, so the differences are made for a block of pairs at a time.
+
         Returns:
             Queries (P,), ascending; samples (P,), ascending for each query; and |q - x|^2 (P,).
         """
@@ -122,6 +124,9 @@ class BruteForce:
 
     def within(self, Q: np.ndarray, radius: float) -> Pairs:
         """All samples at a distance <= ``radius`` of each query.
+
+        Distances are compared, not their squares: |(1, 1, 1)| is sqrt(3) to the last digit, but the square of
+        that number comes out below 3.
 
         Args:
             Q: (M, D).
@@ -231,7 +236,7 @@ class KDTree:
         return np.sqrt(distances, out=distances), indices
 
     def within(self, Q: np.ndarray, radius: float) -> Pairs:
-        """As `BruteForce.within`, with the same result."""
+        """As `BruteForce.within`, with the same result: the reach is radius^2 and a few roundings more."""
         found = []
         slightly_more = radius * radius * (1 + 8 * np.finfo(self.X.dtype).eps)  # the square was rounded
         for block in self._blocks(Q):
@@ -245,7 +250,7 @@ class KDTree:
 
 
 def closest_first(found: list[Pairs], radius: float) -> Pairs:
-    """The pairs at a distance <= ``radius`` as `BruteForce.within` returns them.
+    """The pairs whose distance, the root, is <= ``radius``, as `BruteForce.within` returns them.
 
     Args:
         found: queries (P,), samples (P,) and squared distances (P,), any number of times.

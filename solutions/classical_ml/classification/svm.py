@@ -39,7 +39,7 @@ from numpy.typing import ArrayLike
 
 from classical_ml.estimator import Classifier
 
-ALMOST = 1 - 1e-12  # of the way to a bound: what is left is rounding, and would pass for a free beta
+NEAR = 1e-12  # of the largest |beta|, from a bound: what is left is rounding, and would pass for a free beta
 BLOCK = 64  # rows of a kernel matrix made at once, so that they are in the cache from the product to exp
 
 
@@ -122,8 +122,9 @@ def smo(
     """Maximise the dual of the hinge loss with sum_i beta_i = 0, from beta = 0, by steps of pairs.
 
     Each step takes the pair (i, j) that the module's docstring defines, the first of equals, and the d that
-    gains most or that reaches a bound; then beta_i or beta_j is that bound, exactly. It reads row i and
-    row j, never all of K: the step changes g by -d (K_i - K_j).
+    gains most or that reaches a bound. If that leaves beta_i or beta_j no farther from the bound ahead than
+    1e-12 times the largest |beta| so far, it becomes that bound, exactly. A step reads row i and row j, never
+    all of K: it changes g by -d (K_i - K_j).
 
     Args:
         rows, diagonal: of K (N, N), as `kernel_rows` returns them.
@@ -143,11 +144,10 @@ def smo(
     half = diagonal / 2
     tiny = max(1e-13 * float(diagonal.max()), np.finfo(float).tiny)
     slope, half_q, gain = np.empty((3, len(y)))  # scratch: nothing is allocated in the loop
-    n_iter, converged = 0, False
+    n_iter, converged, largest = 0, False, 0.0
     while n_iter != max_iter:
         if n_iter % 1024 == 0:  # below this, differences of g are rounding errors, and have no end
-            largest = max(map(abs, beta)) * float(diagonal.max())
-            tol = max(tol, 64 * np.finfo(float).eps * (1.0 + largest))
+            tol = max(tol, 64 * np.finfo(float).eps * (1.0 + largest * float(diagonal.max())))
         i = int(rising.argmax())
         row = rows(i)
         np.subtract(rising[i], falling, out=slope)  # g_i - g_j for all j; -inf where beta_j cannot fall
@@ -163,8 +163,9 @@ def smo(
             break
         up, down = high[i] - beta[i], beta[j] - low[j]
         d = min(float(slope[j] / (2.0 * half_q[j])), up, down)
-        beta[i] = high[i] if d >= ALMOST * up else beta[i] + d
-        beta[j] = low[j] if d >= ALMOST * down else beta[j] - d
+        largest = max(largest, abs(beta[i] + d), abs(beta[j] - d))
+        beta[i] = high[i] if up - d <= NEAR * largest else beta[i] + d
+        beta[j] = low[j] if down - d <= NEAR * largest else beta[j] - d
         np.subtract(row, rows(j), out=gain)
         gain *= d
         g -= gain
@@ -383,8 +384,8 @@ class SVC(Classifier):
         C: the price of errors, in (0, inf).
         kernel: "linear", "poly" or "rbf", see `kernel_matrix`.
         degree: of "poly", an int in [0, inf).
-        gamma: "scale" for 1 / (D * variance of the entries of X), or 1 if that variance is 0; "auto" for
-            1 / D; or a float in [0, inf).
+        gamma: "scale" for 1 / (D * variance of the entries of X), or 1 if all entries are equal, whatever
+            rounding makes of their variance; "auto" for 1 / D; or a float in [0, inf).
         coef0: of "poly"; below 0, its matrices need not be positive semidefinite.
         tol: as in `smo`, in (0, inf).
         cache_size: memory for the rows of K in MiB, in (0, inf), see `kernel_rows`.
@@ -393,8 +394,8 @@ class SVC(Classifier):
 
     Attributes:
         classes_: (V,).
-        support_: (S,), the rows of X that have a beta other than 0: those of the first class, then those of
-            the second ..., each in rising order.
+        support_: (S,), the rows of X that have a beta other than 0, however small: those of the first class,
+            then those of the second ..., each in rising order.
         support_vectors_: (S, D), these rows.
         n_support_: (V,), how many of them each class has.
         dual_coef_: (V - 1, S), a support vector's beta against each other class, in the order of the classes.
@@ -443,7 +444,8 @@ class SVC(Classifier):
         X, n_classes = X.astype(np.float64), len(self.classes_)
         if isinstance(self.gamma, str):
             spread = X.var() if self.gamma == "scale" else 1.0
-            self.gamma_ = 1.0 / (X.shape[1] * float(spread)) if spread > 0 else 1.0
+            equal = self.gamma == "scale" and (spread == 0 or X.min() == X.max())  # the variance may be 1e-33
+            self.gamma_ = 1.0 if equal else 1.0 / (X.shape[1] * float(spread))
         else:
             self.gamma_ = float(self.gamma)
         coef, solved = np.zeros((n_classes - 1, len(X))), []
@@ -487,7 +489,10 @@ class SVC(Classifier):
         return decisions if self.decision_function_shape == "ovo" else votes(decisions, len(self.classes_))
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """The class with the most votes (N,), the first of equals; of two, the second where f(x) >= 0."""
+        """The class that wins most pairs (N,), the first of equals; of two, the second where f(x) >= 0.
+
+        The sums of decisions, which `votes` adds, break no ties, as in LIBSVM.
+        """
         decisions = self.decision_function(X)
         if decisions.ndim == 1:
             return self.classes_[(decisions >= 0).astype(int)]

@@ -50,6 +50,8 @@ def neighborhoods(
 def grow(neighbors: list[np.ndarray], core: np.ndarray) -> np.ndarray:
     """Clusters from their first core sample outwards: a ring of neighbours at a time, as long as it has any.
 
+    A cluster may be as many rings deep as it has samples, far beyond the limit of recursion.
+
     Args:
         neighbors: N arrays of ints, the neighbourhood of each sample; j is in that of i if i is in that of j.
         core: bools (N,), who passes membership on to the neighbours.
@@ -100,7 +102,7 @@ class DBSCAN(Clusterer):
         self.leaf_size = leaf_size
 
     def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
-        """Find the clusters of X (N, D); ``y`` is ignored. Returns the estimator.
+        """Find the clusters of X (N, D), in its own dtype; ``y`` is ignored. Returns the estimator.
 
         Raises:
             InvalidParameterError: a parameter is not as above.

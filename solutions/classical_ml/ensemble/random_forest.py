@@ -72,6 +72,7 @@ def out_of_bag(trees: Sequence[DecisionTree], counts: np.ndarray, X: np.ndarray)
 class RandomForest(Estimator):
     """What the two forests share; see `RandomForestClassifier` for the parameters."""
 
+    kind: type[DecisionTree]  # of the trees
     estimators_: list[DecisionTree]
     max_features: int | float | str | None
 
@@ -102,20 +103,12 @@ class RandomForest(Estimator):
         self.oob_score = oob_score
         self.rng = rng
 
-    def learn(self, kind: type[DecisionTree], X: np.ndarray, y: np.ndarray) -> None:
-        """Grow the trees; set ``estimators_``, ``counts_`` and ``feature_importances_``.
-
-        Tree b takes its sample and then its features from child b of ``rng`` (`utils.seeding.spawn`), and so
-        does not depend on how many trees come after it.
-
-        Args:
-            kind: the class of the trees.
-            X: (N, D).
-            y: (N,), what ``kind`` learns.
+    def check_parameters(self) -> None:
+        """Refuse parameters that are not as `RandomForestClassifier` says.
 
         Raises:
-            InvalidParameterError: a parameter is not as `RandomForestClassifier` says; for those that the
-                trees have too, the message names the tree's class.
+            InvalidParameterError: as `Estimator.check_number`, `check_option` and `check_rng`; for those that
+                the trees have too, the message names the tree's class.
             ValueError: ``oob_score`` without ``bootstrap``; the message names both.
         """
         self.check_number("n_estimators", int, 1)
@@ -125,15 +118,34 @@ class RandomForest(Estimator):
             raise ValueError(
                 "oob_score=True needs bootstrap=True: without samples no row is left out of a tree"
             )
-        parent = self.check_rng()
+        self.check_rng()
+        self.make_tree(None).check_parameters()
+
+    def make_tree(self, rng: np.random.Generator | None) -> DecisionTree:
+        """A tree with the forest's settings that draws its features from ``rng``, not fitted."""
         own = set(self.get_params()) - {"n_estimators", "bootstrap", "oob_score", "rng"}
-        settings = {name: getattr(self, name) for name in own}
+        return self.kind(**{name: getattr(self, name) for name in own}, rng=rng)
+
+    def learn(self, X: np.ndarray, y: np.ndarray) -> None:
+        """Grow the trees; set ``estimators_``, ``counts_`` and ``feature_importances_``.
+
+        Tree b takes its sample, with `bootstrap_counts`, and then its features from child b of ``rng``
+        (`utils.seeding.spawn`), and so does not depend on how many trees come after it. From ``rng`` itself
+        nothing is drawn. What an earlier fit has said out of bag is forgotten: there are no ``oob_...``
+        attributes until `fit` sets them.
+
+        Args:
+            X: (N, D).
+            y: (N,), what the trees learn.
+        """
+        for name in ("oob_score_", "oob_decision_function_", "oob_prediction_"):
+            vars(self).pop(name, None)
         self.estimators_ = []
         self.counts_ = np.ones((self.n_estimators, len(X)), np.intp)
-        for b, rng in enumerate(spawn(parent, self.n_estimators)):
+        for b, rng in enumerate(spawn(self.check_rng(), self.n_estimators)):
             if self.bootstrap:
                 self.counts_[b] = bootstrap_counts(len(X), rng)
-            self.estimators_.append(kind(**settings, rng=rng).fit(X, y, self.counts_[b]))
+            self.estimators_.append(self.make_tree(rng).fit(X, y, self.counts_[b]))
         total = np.sum([tree.feature_importances_ for tree in self.estimators_], axis=0)
         self.feature_importances_ = total / total.sum() if total.sum() > 0.0 else total
 
@@ -148,14 +160,14 @@ class RandomForestClassifier(RandomForest, Classifier):
             rows, however often they are in the sample.
         bootstrap: a sample with replacement for each tree; otherwise all rows for all of them.
         oob_score: judge the forest on the rows that its trees have not seen.
-        rng: always needed. A second ``fit`` grows other trees from it.
+        rng: always needed, without bootstrap too. A second ``fit`` grows other trees from it.
 
     Attributes:
         estimators_: the B trees; they know the classes by their place in ``classes_``.
         counts_: (B, N) ints, how often each row was in each tree's sample.
         classes_: (V,), sorted; n_classes_: V.
-        feature_importances_: (D,), the mean of the trees', scaled to the sum 1; zeros where no tree has a
-            split.
+        feature_importances_: (D,), the mean of the trees', scaled to the sum 1 even if some trees have no
+            split; zeros where none has.
         oob_decision_function_: (N, V), for each row the mean shares over the trees that have not seen it, NaN
             where all have; with ``oob_score`` only.
         oob_score_: the accuracy of its largest share on the rows that are not NaN, NaN if none is; with
@@ -163,16 +175,19 @@ class RandomForestClassifier(RandomForest, Classifier):
         n_features_in_: D.
     """
 
+    kind = DecisionTreeClassifier
+
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Grow the forest for X (N, D) and classes y (N,). Returns the estimator.
 
         Raises:
-            ValueError: as `Classifier.check_X_y`; or as `RandomForest.learn`.
-            InvalidParameterError: as `RandomForest.learn`.
+            InvalidParameterError, ValueError: as `RandomForest.check_parameters`, which comes first.
+            ValueError: as `Classifier.check_X_y`.
         """
+        self.check_parameters()
         X, self.classes_, indices = self.check_X_y(X, y)
         self.n_classes_ = len(self.classes_)
-        self.learn(DecisionTreeClassifier, X, indices)
+        self.learn(X, indices)
         if self.oob_score:
             self.oob_decision_function_ = out_of_bag(self.estimators_, self.counts_, X)
             judged = ~np.isnan(self.oob_decision_function_[:, 0])
@@ -207,6 +222,8 @@ class RandomForestRegressor(RandomForest, Regressor):
             only.
     """
 
+    kind = DecisionTreeRegressor
+
     def __init__(
         self,
         n_estimators: int = 100,
@@ -240,11 +257,12 @@ class RandomForestRegressor(RandomForest, Regressor):
         """Grow the forest for X (N, D) and numbers y (N,). Returns the estimator.
 
         Raises:
-            ValueError: as `Regressor.check_X_y`; or as `RandomForest.learn`.
-            InvalidParameterError: as `RandomForest.learn`.
+            InvalidParameterError, ValueError: as `RandomForest.check_parameters`, which comes first.
+            ValueError: as `Regressor.check_X_y`.
         """
+        self.check_parameters()
         X, y = self.check_X_y(X, y)
-        self.learn(DecisionTreeRegressor, X, y)
+        self.learn(X, y)
         if self.oob_score:
             self.oob_prediction_ = out_of_bag(self.estimators_, self.counts_, X)[:, 0]
             judged = ~np.isnan(self.oob_prediction_)

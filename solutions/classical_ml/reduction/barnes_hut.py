@@ -37,7 +37,7 @@ WALK = 2048  # points that walk down the tree together
 
 
 class Pairs(NamedTuple):
-    """The p_ij that are not 0, each pair in both directions, sorted by i, then j. They sum to 1."""
+    """p_ij of the pairs that have one, each in both directions, sorted by i, then j. They sum to 1."""
 
     i: np.ndarray  # (E,), ints
     j: np.ndarray  # (E,), ints
@@ -59,26 +59,39 @@ class Quadtree(NamedTuple):
 def nearest_neighbors(X: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
     """The nearest other samples of each sample, by comparing all pairs, in blocks of rows.
 
+    One matrix product ranks the pairs, up to its rounding errors, which a far outlier makes as large as the
+    distances in a crowd. So all that could be among the nearest are measured again, by subtraction.
+
     Args:
         X: (N, D).
         n_neighbors: K in [1, N - 1].
 
     Returns:
-        indices (N, K), ints, in any order; and the squared distances (N, K) to them, float64, by subtraction.
+        indices (N, K), ints, in any order, any of those equally far; and the squared distances (N, K) to
+        them, float64, by subtraction.
     """
-    X = X - X.mean(axis=0, dtype=np.float64)
+    X = X.astype(np.float64)
     n, d = X.shape
-    squares = np.einsum("nd,nd->n", X, X)
+    C = X - X.mean(axis=0)
+    squares = np.einsum("nd,nd->n", C, C)
+    error = (2 * d + 8) * np.finfo(np.float64).eps * squares  # of a score, for each of the two samples
     indices, distances = np.empty((n, n_neighbors), np.intp), np.empty((n, n_neighbors))
-    rows = max(1, BLOCK // (8 * max(n, n_neighbors * d)))
+    rows, at_once = max(1, BLOCK // (8 * n)), max(1, BLOCK // (8 * d))
     for start in range(0, n, rows):
-        block = X[start : start + rows]
-        scores = squares - 2 * block @ X.T  # (B, N): |x_i - x_j|^2 less |x_i|^2
+        block = slice(start, start + rows)
+        scores = squares - 2 * C[block] @ C.T  # (B, N): |x_i - x_j|^2 less |x_i|^2
         scores.reshape(-1)[start :: n + 1] = np.inf  # nobody is a neighbour of its own
-        chosen = np.argpartition(scores, n_neighbors - 1, axis=1)[:, :n_neighbors]
-        difference = block[:, None] - X[chosen]  # (B, K, D)
-        indices[start : start + rows] = chosen
-        distances[start : start + rows] = np.einsum("nkd,nkd->nk", difference, difference)
+        worst = np.partition(scores + error, n_neighbors - 1, axis=1)[:, n_neighbors - 1] + 2 * error[block]
+        i, j = np.nonzero(scores - error <= worst[:, None])  # (A,): all that could be among the nearest
+        squared = np.empty(len(i))
+        for first in range(0, len(i), at_once):
+            part = slice(first, first + at_once)
+            apart = X[start + i[part]] - X[j[part]]  # (A, D), in parts: all pairs may be candidates
+            squared[part] = np.einsum("ad,ad->a", apart, apart)
+        order = np.lexsort((squared, i))
+        firsts = np.searchsorted(i, np.arange(len(scores)))  # (B,): where the candidates of a row begin
+        nearest = order[firsts[:, None] + np.arange(n_neighbors)]  # (B, K)
+        indices[block], distances[block] = j[nearest], squared[nearest]
     return indices, distances
 
 
@@ -90,7 +103,7 @@ def neighbor_probabilities(X: np.ndarray, perplexity: float) -> Pairs:
         perplexity: in [1, N).
 
     Returns:
-        The pairs of which one is a neighbour of the other.
+        The pairs of which one is a neighbour of the other; those whose p underflows to 0 may be left out.
 
     Raises:
         ValueError: perplexity is not in [1, N); the message names it and N.
@@ -231,10 +244,11 @@ def gradient(pairs: Pairs, Y: np.ndarray, exaggeration: float = 1.0, *, angle: f
         angle: in [0, 1], see `repulsion`.
 
     Returns:
-        (N, 2), in the dtype of Y.
+        (N, 2), in the dtype of Y; 0 for a single sample.
     """
     forces, Z, _ = repulsion(Y, angle)
-    return (4 * (exaggeration * attraction(pairs, Y.astype(np.float64)) - forces / Z)).astype(Y.dtype)
+    pull, push = attraction(pairs, Y.astype(np.float64)), forces / Z if Z > 0 else forces
+    return (4 * (exaggeration * pull - push)).astype(Y.dtype)
 
 
 def kl_divergence(pairs: Pairs, Y: np.ndarray, *, angle: float = 0.5) -> float:
@@ -294,6 +308,6 @@ class BarnesHutTSNE(TSNE):
         self.check_number("angle", float, 0, 1)
 
     def objective(self, X: np.ndarray) -> tuple[Callable[..., np.ndarray], Callable[[np.ndarray], float]]:
-        """`gradient` and `kl_divergence` for X (N, D): functions of Y, and of Y and ``exaggeration``."""
+        """For X (N, D) and the angle: `gradient`, of Y and ``exaggeration``, and `kl_divergence`, of Y."""
         pairs = neighbor_probabilities(X, self.perplexity)
         return partial(gradient, pairs, angle=self.angle), partial(kl_divergence, pairs, angle=self.angle)

@@ -141,6 +141,21 @@ def test_the_ball_is_closed_and_ordered(search):
 
 
 @every_search
+@pytest.mark.parametrize("d", [3, 5, 6])
+def test_a_sample_exactly_at_the_radius_is_within(search, d):
+    """sqrt(3)^2 = 2.9999999999999996: the square of the radius is below the squared distance of (1, 1, 1)."""
+    X, radius = np.array([[0.0] * d, [1.0] * d]), math.sqrt(d)
+    rows, samples, distances = search(X).within(X, radius)
+    got = list(zip(rows.tolist(), samples.tolist(), strict=True))
+    expect.equal(
+        got,
+        [(0, 0), (0, 1), (1, 1), (1, 0)],
+        f"pairs within sqrt({d}) of (0, ...) and (1, ...), {d} features: compare distances, not squares",
+    )
+    expect.close(distances, np.array([0.0, radius, 0.0, radius]), "their distances")
+
+
+@every_search
 def test_nobody_within_a_radius(search):
     far = search(uniform(9, 2)).within(np.array([[9.0, 9.0], [-9.0, 0.0]]), 1.0)
     expect.equal([len(part) for part in far], [0, 0, 0], "numbers of queries, samples and distances")
@@ -204,6 +219,9 @@ def test_pairs_in_any_order_become_closest_first():
     expect.equal(rows, np.array([0, 1, 1, 1]), "queries")
     expect.equal(names, np.array([2, 4, 3, 5]), "samples")
     expect.close(distances, np.array([3.0, 1, 2, 2]), "distances")
+    zero = np.zeros(1, int)
+    names = closest_first([(zero, zero + 4, np.array([3.0]))], math.sqrt(3))[1]
+    expect.equal(names, np.array([4]), "the pair of squared distance 3 within sqrt(3): compare the roots")
 
 
 # Brute force
@@ -256,10 +274,30 @@ def test_brute_force_never_holds_all_distances():
     expect.true(peak < full, f"scratch of {peak:,} bytes, where one matrix of all distances takes {full:,}")
 
 
+def test_equal_samples_are_measured_in_blocks():
+    """Every sample is as near as the k-th best, so that all 160,000 pairs are measured again."""
+    X = np.full((400, 100), 0.1)
+    brute = BruteForce(X)
+    tracemalloc.start()
+    distances, indices = brute.nearest(X, 3)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    expect.equal(indices, np.tile([0, 1, 2], (400, 1)), "3 nearest of 400 equal samples")
+    expect.close(distances, np.zeros((400, 3)), "their distances")
+    full = 8 * X.size * len(X)
+    expect.true(
+        peak < full,
+        f"scratch of {peak:,} bytes for 400 queries among 400 equal samples of 100 features: all differences "
+        f"at once take {full:,}, so measure the pairs in blocks",
+    )
+
+
 # The tree
 
 
-@pytest.mark.parametrize(("n", "leaf_size"), [(1, 1), (5, 1), (30, 30), (31, 30), (62, 30), (100, 7)])
+@pytest.mark.parametrize(
+    ("n", "leaf_size"), [(1, 1), (5, 1), (30, 30), (31, 30), (61, 30), (62, 30), (100, 7)]
+)
 def test_a_tree_by_its_rules(n, leaf_size):
     X = np.c_[uniform(n, 2), 3 * uniform(n, 1, seed=5)]
     tree = KDTree(X, leaf_size)

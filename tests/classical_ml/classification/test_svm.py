@@ -205,6 +205,35 @@ def test_a_small_C_puts_the_points_on_their_bounds():
     expect.close(intercept(dual, y, 0.1), -0.8, "b if no beta is between its bounds")
 
 
+def test_rounding_leaves_no_beta_beside_its_bound():
+    """The first eight points end with every beta at a bound; of those that can rise the largest g is 0.7, of
+    those that can fall the smallest is 1.
+
+    Sums of 0.3 or 0.7 end some 1e-17 to 1e-16 beside a bound; such a beta is not free.
+    """
+    X = np.array([[1, 1], [0, 1], [-2, -1], [3, 2], [-3, -2], [-3, 0], [-1, 1], [0, 0]], dtype=float)
+    y = np.array([1.0, -1.0, 1.0, -1.0, 1.0, -1.0, 1.0, 1.0])
+    dual = solve(X @ X.T, y, 0.3, tol=1e-6)
+    expect.close(intercept(dual, y, 0.3), 0.85, "b, halfway, as no beta is free", rtol=1e-9)
+    problems = [(X, y, 0.3)]
+    for seed in (566, 99, 282, 597, 14, 122, 205, 244):
+        rng = np.random.default_rng(seed)
+        X, y = rng.integers(-3, 4, (8, 2)).astype(float), np.where(rng.random(8) > 0.5, 1.0, -1.0)
+        y[:2] = 1.0, -1.0
+        problems += [(X, y, 0.3), (X, y, 0.7)]
+    problems += [(s * X, y, C / s**2) for s in (2.0**10, 2.0**-10) for X, y, C in problems]
+    for X, y, C in problems:
+        dual = solve(X @ X.T, y, C, tol=1e-6)
+        expect.true(dual.converged, f"smo should converge on 8 points, C = {C:.3g}")
+        size = np.abs(dual.beta)
+        left = np.minimum(size, np.abs(C - size))
+        expect.true(
+            bool(((left == 0) | (left > 1e-12 * C)).all()),
+            f"some beta is {left[left > 0].min(initial=C):.3g} beside a bound, C = {C:.3g}: rounding, "
+            f"put it on the bound: {size.tolist()}",
+        )
+
+
 @pytest.mark.parametrize("settings", KERNELS)
 @pytest.mark.parametrize("C", [0.05, 0.85, 20.0])
 def test_the_kkt_conditions_hold(settings, C):
@@ -437,6 +466,19 @@ def test_the_order_is_random_and_comes_from_rng():
     expect.true(bool((first[0] != 0).any()), "a pass should move some beta")
 
 
+def test_each_pass_has_an_order_of_its_own():
+    """Two passes over two points: 0101, 010, 101 or 1010, as a second visit in a row changes nothing."""
+    X, y = np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([1.0, -1.0])
+    ends = [descend(X, y, 10.0, True, seed, tol=1e-12, max_iter=2).beta for seed in range(24)]
+    different = len({tuple(np.round(beta, 9).tolist()) for beta in ends})
+    expect.true(
+        different > 2,
+        f"24 seeds end in {different} betas after two passes over two points. One order for both has "
+        "2 outcomes, two orders have 4: draw a permutation for each pass",
+    )
+    expect.true(bool((np.array(ends)[:, 0] > 0).all()), "beta of the positive point should be positive")
+
+
 def test_max_iter_limits_the_passes():
     X, y = problem(seed=9)
     dual = descend(X, y, 2.0, False, tol=1e-9, max_iter=2)
@@ -565,6 +607,29 @@ def test_linear_svc_where_the_decision_is_zero():
     )
 
 
+def uneven(names):
+    """Two clouds that overlap, the first and second name, and a third far away."""
+    rng = np.random.default_rng(0)
+    X, k = rng.standard_normal((36, 2)), np.arange(36) % 3
+    X[k == 2] += [0.0, 6.0]
+    return X, np.array(names)[k]
+
+
+@pytest.mark.parametrize("names", [("oak", "ash", "elm"), ("ash", "oak", "elm")])
+def test_all_classes_have_to_converge(names):
+    """Over 4 orders the second of the names takes 31 to 54 passes, the others 180 to 800."""
+    X, y = uneven(names)
+    for loss in ("hinge", "squared_hinge"):
+        settings = {"loss": loss, "C": 0.5, "tol": 1e-4, "max_iter": 100}
+        alone = linear(**settings).fit(X, y == names[1])
+        expect.true(alone.converged_, f"{names[1]} or not should converge within 100 passes, {loss}")
+        model = linear(**settings).fit(X, y)
+        expect.equal(int(model.n_iter_), 100, f"n_iter_, the most passes that any class took, {loss}")
+        expect.true(
+            not model.converged_, f"two of three classes did not converge, {loss}: converged_ should be False"
+        )
+
+
 # The kernel classifier
 
 
@@ -691,6 +756,29 @@ def test_svc_of_three_classes_is_a_tournament():
     )
 
 
+@pytest.mark.parametrize("names", [("ash", "elm", "oak"), ("elm", "oak", "ash")])
+def test_all_pairs_have_to_converge(names):
+    """The clouds that overlap take 28 steps, the other pairs 9 and 3."""
+    X, y = uneven(names)
+    model = SVC(kernel="linear", tol=1e-6, max_iter=16).fit(X, y)
+    pairs = list(combinations(sorted(names), 2))
+    done = [set(pair) != set(names[:2]) for pair in pairs]
+    steps = np.asarray(model.n_iter_).tolist()
+    expect.equal([n < 16 for n in steps], done, f"which of {pairs} took less than 16 steps")
+    expect.true(not model.converged_, "one of three pairs did not converge: converged_ should be False")
+    expect.true(svc(kernel="linear", tol=1e-6).fit(X, y).converged_, "without limit all pairs converge")
+
+
+def test_a_tiny_C_still_has_support_vectors():
+    X, y = problem(12, seed=20)
+    y = np.where(np.arange(12) % 2 == 0, 1.0, -1.0)
+    model = svc(kernel="linear", C=1e-9).fit(X, y)
+    expect.equal(
+        sorted(model.support_.tolist()), list(range(12)), "support_ for C = 1e-9: betas other than 0"
+    )
+    expect.close(np.abs(model.dual_coef_), np.full((1, 12), 1e-9), "betas, all at C", rtol=1e-9, atol=0)
+
+
 def test_votes_are_counted_pair_by_pair():
     decisions = np.random.default_rng(18).standard_normal((9, 6))
     decisions[0, :3] = 0.0
@@ -731,6 +819,12 @@ def test_gamma_by_name():
         expect.close(float(svc(gamma=gamma).fit(X, y).gamma_), want, f"gamma_ of {gamma!r}", rtol=1e-9)
     expect.close(
         float(svc().fit(np.ones((2, 3)), [0, 1]).gamma_), 1.0, "gamma_ by default, all entries equal"
+    )
+    X = np.full((30, 2), 0.1)
+    expect.close(
+        float(svc().fit(X, np.arange(30) % 2).gamma_),
+        1.0,
+        f"gamma_ by default, all entries 0.1, though rounding makes their variance {X.var():.1g}",
     )
 
 

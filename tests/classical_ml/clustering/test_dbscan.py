@@ -52,6 +52,20 @@ def test_a_chain_of_core_samples_is_one_cluster():
     expect.equal(grow(chain, np.zeros(5, bool)), np.full(5, -1), "labels without core samples")
 
 
+def test_a_long_chain_is_one_cluster():
+    chain = lists(*[[i - 1, i, i + 1] for i in range(3000)])
+    chain[0], chain[-1] = chain[0][1:], chain[-1][:2]
+    try:
+        labels = grow(chain, np.ones(3000, bool))
+    except RecursionError:
+        labels = np.full(3000, -2)
+    expect.true(
+        bool((labels >= 0).all()),
+        "a chain of 3,000 core samples is deeper than Python may recurse: spread in a loop, ring by ring",
+    )
+    expect.equal(labels, np.zeros(3000, int), "labels of a chain of 3,000 core samples")
+
+
 def test_membership_does_not_pass_through_a_border_sample():
     chain = lists([0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4])
     core = np.array([True, True, False, True, True])
@@ -169,6 +183,24 @@ def test_dtypes_and_containers():
     expect.equal(
         DBSCAN(1, min_samples=4).fit_predict(X.tolist()), by_definition(X.astype(float), 1, 4)[0], "list"
     )
+
+
+def test_float64_keeps_its_digits():
+    """Whole numbers around 1e8: in float32 they are multiples of 8."""
+    X = points(2, whole=True)
+    labels, core = by_definition(X, 1.0, 4)
+    for algorithm in ("auto", "brute"):
+        found = DBSCAN(1.0, min_samples=4, algorithm=algorithm).fit(X + 1e8)
+        expect.equal(found.labels_, labels, f"labels of points around 1e8, {algorithm!r}")
+        expect.close(found.components_, X[core] + 1e8, "components_", rtol=0, atol=0, dtype=np.float64)
+
+
+def test_a_distance_of_exactly_eps_is_near_though_its_square_is_not():
+    """sqrt(3)^2 comes out as 2.9999999999999996."""
+    X, eps = np.array([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]), float(np.sqrt(3.0))
+    for algorithm in ("brute", "kd_tree"):
+        found = DBSCAN(eps, min_samples=2, algorithm=algorithm, leaf_size=1).fit_predict(X)
+        expect.equal(found.tolist(), [0, 0], f"labels of (0, 0, 0) and (1, 1, 1), eps sqrt(3), {algorithm!r}")
 
 
 def test_components_are_a_copy():

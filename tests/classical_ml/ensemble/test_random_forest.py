@@ -14,6 +14,7 @@ from classical_ml.ensemble.random_forest import (
 from classical_ml.estimator import InvalidParameterError, NotFittedError
 from curriculum.testing import expect
 from curriculum.testing.statistics import mean_is, uniform_counts
+from utils.seeding import spawn
 
 SECONDS = 5  # three claims about forests, each over several forests
 
@@ -157,6 +158,28 @@ def test_a_tree_does_not_depend_on_how_many_there_are(kind, tree_kind):
     expect.true(not np.allclose(answer(many.fit(*problem(kind)), X), before), "a second fit should draw anew")
 
 
+@pytest.mark.parametrize(("kind", "tree_kind"), KINDS, ids=["classifier", "regressor"])
+def test_a_tree_takes_its_sample_and_then_its_features_from_its_own_child(kind, tree_kind):
+    X, y = problem(kind)
+    rng = np.random.default_rng(3)
+    forest = kind(4, max_features="sqrt", rng=rng).fit(X, y)
+    expect.equal(
+        rng.random(3).tolist(),
+        np.random.default_rng(3).random(3).tolist(),
+        "what rng draws after fit, against a fresh one: only its children should have been drawn from",
+    )
+    for b, child in enumerate(spawn(np.random.default_rng(3), 4)):
+        count = bootstrap_counts(len(X), child)
+        expect.equal(forest.counts_[b].tolist(), count.tolist(), f"sample of tree {b}, from child {b} of rng")
+        alone = tree_kind(max_features="sqrt", rng=child).fit(X, y, count)
+        expect.close(
+            answers(forest.estimators_[b], X),
+            answers(alone, X),
+            f"tree {b}, against one that draws its features from child {b} of rng, after the sample",
+            rtol=1e-10,
+        )
+
+
 def test_features_are_drawn_in_every_tree():
     X, y = np.random.default_rng(0).standard_normal((30, 9)), np.arange(30) % 2
     for kind, settings, want in (
@@ -186,6 +209,12 @@ def test_importances_are_the_mean_of_the_trees():
         forest = fit(kind, 2, data=(np.ones((4, 2)), np.array([0, 1, 0, 1])))
         expect.equal(
             forest.feature_importances_.tolist(), [0.0, 0.0], "importances where nothing can be split"
+        )
+        forest = fit(kind, 12, data=(np.array([[0.0], [1.0]]), np.array([0, 1])))
+        stumps = sum(int(tree.get_depth() == 0) for tree in forest.estimators_)
+        expect.true(0 < stumps < 12, f"{stumps} of 12 trees on two rows have no split: expected some")
+        expect.close(
+            float(forest.feature_importances_[0]), 1.0, f"importance of the only feature, {stumps} trees bare"
         )
 
 
@@ -221,6 +250,33 @@ def test_where_every_row_is_in_every_sample_there_is_no_score():
             forest = fit(kind, 3, data=(np.array([[2.0]]), np.array([7])), oob_score=True)
         expect.true(np.isnan(forest.oob_score_), f"oob_score_ of one row: {forest.oob_score_}, expected NaN")
         expect.close(float(forest.predict([[0.0]])[0]), 7.0, "prediction of a forest grown on one row")
+
+
+def test_one_judged_row_gives_a_score_of_classes_and_none_of_numbers():
+    """Half of all samples of two rows leave out one. R^2 compares with a mean, which takes two."""
+    X, y = np.array([[0.0], [1.0]]), np.array([0, 1])
+    seen = set()
+    for seed in range(12):
+        for kind in (RandomForestClassifier, RandomForestRegressor):
+            forest = fit(kind, 1, seed, data=(X, y), oob_score=True)
+            judged = int((forest.counts_ == 0).sum())
+            want = 0.0 if judged == 1 and kind is RandomForestClassifier else np.nan
+            expect.true(
+                np.array_equal(forest.oob_score_, want, equal_nan=True),
+                f"oob_score_ of {kind.__name__}, {judged} of 2 rows judged: {forest.oob_score_}, not {want}",
+            )
+            seen.add(judged)
+    expect.equal(seen, {0, 1}, "numbers of rows left out of 24 samples of two rows")
+
+
+def test_a_fit_without_oob_score_forgets_an_earlier_one():
+    names = ["oob_score_", "oob_decision_function_", "oob_prediction_"]
+    for kind in (RandomForestClassifier, RandomForestRegressor):
+        forest = fit(kind, 3, oob_score=True)
+        expect.true(hasattr(forest, "oob_score_"), "with oob_score=True there should be an oob_score_")
+        forest.set_params(oob_score=False).fit(*problem(kind, seed=1))
+        left = [name for name in names if hasattr(forest, name)]
+        expect.equal(left, [], "attributes left behind by an earlier fit that judged another forest")
 
 
 # What forests are for
@@ -321,6 +377,25 @@ def test_parameters_out_of_range_are_named(name, value, named):
         with expect.raises(InvalidParameterError, name, *named):
             kind(**(right | {name: value})).fit(X, y)
         expect.close(float(kind(**right).fit(X, y).predict([[3.0]])[0]), 1.0, "prediction", atol=0.5)
+
+
+def test_rng_is_needed_without_bootstrap_too():
+    X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0, 0, 1, 1])
+    for kind in (RandomForestClassifier, RandomForestRegressor):
+        with expect.raises(InvalidParameterError, "rng", "None"):
+            kind(2, bootstrap=False, max_features=None).fit(X, y)
+        forest = fit(kind, 2, data=(X, y), bootstrap=False)
+        expect.close(float(forest.predict([[3.0]])[0]), 1.0, "prediction without bootstrap")
+
+
+def test_parameters_are_checked_before_the_data():
+    X, y = np.array([[0.0], [np.nan]]), np.array([0, 1])
+    for kind in (RandomForestClassifier, RandomForestRegressor):
+        for name, value in (("n_estimators", 0), ("max_depth", 0), ("max_features", "all")):
+            with expect.raises(InvalidParameterError, name, repr(value)):
+                fit(kind, **{"n_estimators": 2, "data": (X, y), name: value})
+        with expect.raises(ValueError, "oob_score", "bootstrap"):
+            fit(kind, 2, data=(X, y), bootstrap=False, oob_score=True)
 
 
 def test_what_is_refused():

@@ -79,6 +79,25 @@ def test_a_sample_is_no_neighbour_of_its_own_but_of_its_copy():
     expect.close(distances, np.zeros((8, 1)), "distances of copies")
 
 
+@pytest.mark.parametrize("far", [1e8, 1e9])
+def test_a_far_sample_does_not_spoil_the_order_of_the_others(far):
+    """At 1e6 and more from the mean, squares have rounding errors that are not small beside the distances."""
+    X = normal(60, 3)
+    X[20] = far
+    indices, distances = nearest_neighbors(X, 4)
+    D = slow_distances(X) + np.diag(np.full(60, np.inf))
+    want = np.sort(np.argsort(D, axis=1)[:, :4], axis=1)
+    crowd = np.arange(60) != 20
+    expect.equal(
+        np.sort(indices, axis=1)[crowd],
+        want[crowd],
+        f"indices of the 4 nearest in a crowd, one sample at {far:g}",
+    )
+    expect.close(
+        np.sort(distances, axis=1), np.sort(D, axis=1)[:, :4], "their squared distances", rtol=1e-5, atol=0
+    )
+
+
 def test_float32_samples_have_distances_in_float64():
     X = normal(10, 3).astype(np.float32)
     _, distances = nearest_neighbors(X, 9)
@@ -257,6 +276,25 @@ def test_a_distant_crowd_is_a_point():
     expect.true(5 < interactions < 30, f"{interactions} interactions, expected fewer than all 30")
 
 
+def test_a_cell_exactly_at_the_angle_is_opened():
+    """From (0, 2) the cell of (4, 1) and (4, 3) is 4 wide and its mean is 4 away: not < at angle 1."""
+    Y = np.array([[0.0, 2.0], [4.0, 1.0], [4.0, 3.0], [0.0, 0.0], [8.0, 8.0]])
+    forces, _, _ = repulsion(Y, 1.0)
+    want = slow_repulsion(Y)[0][0]
+    expect.close(forces[0], want, "force at (0, 2), where width = 1 * distance opens the cell", rtol=1e-9)
+
+
+def test_one_point_is_not_repelled():
+    Y = np.array([[3.0, 4.0]])
+    nobody = Pairs(np.zeros(0, int), np.zeros(0, int), np.zeros(0))
+    with expect.quiet("the gradient of a single point"):
+        expect.close(gradient(nobody, Y), np.zeros((1, 2)), "gradient of a single point")
+    forces, Z, interactions = repulsion(Y, 0.5)
+    expect.close(forces, np.zeros((1, 2)), "forces on a single point")
+    expect.equal((float(Z), int(interactions)), (0.0, 0), "Z and interactions of a single point")
+    expect.close(repulsion(np.r_[Y, Y + 1.0], 0.5)[1], 2 / 3, "Z of two points at distance 2 ** 0.5")
+
+
 def test_a_crowd_does_not_stand_for_its_own_members():
     """The mean of a cell may be far from a member of it: with angle 1 it must still be opened."""
     Y = np.r_[np.zeros((30, 2)) + 1e-3 * normal(30, 2), [[1.0, 1.0]]]
@@ -299,13 +337,14 @@ def test_the_number_of_interactions_grows_like_n_log_n():
 
 
 def test_many_points_walk_in_groups():
-    Y = normal(2500, 2, scale=5.0)
-    forces, Z, _ = repulsion(Y, 0.3)
-    w, total = student(Y)
+    Y = normal(2200, 2, scale=5.0)
+    forces, Z, _ = repulsion(Y, 0.4)
+    w = 1 / (1 + sum((column[:, None] - column) ** 2 for column in Y.T))
+    np.fill_diagonal(w, 0)
+    expect.close(Z, float(w.sum()), "Z of 2200 points", rtol=2e-2)
     w *= w
     want = w.sum(axis=1)[:, None] * Y - w @ Y
-    expect.close(Z, total, "Z of 2500 points", rtol=1e-2)
-    expect.close(forces, want, "forces of 2500 points", atol=0.02 * float(np.abs(want).max()), rtol=0.0)
+    expect.close(forces, want, "forces of 2200 points", atol=0.03 * float(np.abs(want).max()), rtol=0.0)
 
 
 # Gradient and divergence
@@ -353,24 +392,24 @@ def test_a_probability_that_underflowed_costs_nothing():
 
 
 def test_the_map_is_as_good_as_the_exact_one():
-    """Of 20 sets of data like these: divergence 0.406 (sd 0.021; 0.408 by exact forces), 4 sd are allowed."""
+    """Of 20 sets of data like these: divergence 0.316 (sd 0.023; 0.311 by exact forces), 4 sd are allowed."""
     rng = np.random.default_rng(0)
-    labels = np.arange(120) % 4
-    X = normal(120, 8) + 3 * rng.standard_normal((4, 8))[labels]
+    labels = np.arange(80) % 4
+    X = normal(80, 8) + 3 * rng.standard_normal((4, 8))[labels]
     defaults = BarnesHutTSNE().get_params()
     usual = {"angle": 0.5, "perplexity": 30.0, "early_exaggeration": 12.0, "max_iter": 1000, "init": "pca"}
     expect.equal({name: defaults.get(name) for name in usual}, usual, "the parameters' defaults")
-    tsne = BarnesHutTSNE(perplexity=10.0, max_iter=350)
+    tsne = BarnesHutTSNE(perplexity=8.0, max_iter=330)
     expect.true(tsne.fit(X) is tsne, "fit should return the estimator")
     Y = tsne.embedding_.astype(np.float64)
-    pairs = neighbor_probabilities(X, 10.0)
+    pairs = neighbor_probabilities(X, 8.0)
     exact = kl_divergence(pairs, Y, angle=0.0)
     expect.close(tsne.kl_divergence_, exact, "kl_divergence_, against angle 0", rtol=0.05)
-    expect.true(0 < exact < 0.49, f"divergence of the map {exact:g}, expected below 0.49")
-    D = slow_distances(Y) + np.diag(np.full(120, np.inf))
+    expect.true(0 < exact < 0.41, f"divergence of the map {exact:g}, expected below 0.41")
+    D = slow_distances(Y) + np.diag(np.full(80, np.inf))
     same = float((labels[D.argmin(axis=1)] == labels).mean())
     expect.true(same > 0.9, f"nearest neighbours of the same group: {same:.2f}, expected above 0.9")
-    expect.equal((Y.shape, int(tsne.n_iter_), tsne.n_features_in_), ((120, 2), 350, 8), "shape, n_iter_, D")
+    expect.equal((Y.shape, int(tsne.n_iter_), tsne.n_features_in_), ((80, 2), 330, 8), "shape, n_iter_, D")
 
 
 def test_the_first_step_uses_the_pairs_the_angle_and_the_exaggeration():
@@ -395,5 +434,6 @@ def test_what_cannot_be_used_is_refused():
             BarnesHutTSNE(**settings).fit(X)
     with expect.raises(ValueError, "40"):
         BarnesHutTSNE(perplexity=40).fit(X)
-    with expect.raises(ValueError, "nan"):
-        BarnesHutTSNE().fit(np.full((40, 3), np.nan))
+    X[3, 1] = np.nan
+    with expect.raises(ValueError, "3", "1"):
+        BarnesHutTSNE().fit(X)
