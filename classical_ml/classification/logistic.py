@@ -84,7 +84,9 @@ def newton_step(H: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     """The solution s of H s = gradient, also where H is singular and the gradient lies in its range.
 
     H is scaled to a diagonal of ones first, d_i = sqrt(H_ii) (1 where H_ii is 0): whether a direction counts
-    as flat must not depend on the units of the features. Of the solutions the shortest d * s is taken.
+    as flat must not depend on the units of the features. Flat are singular values of at most M eps times the
+    largest, no more: features that nearly repeat each other still count. Of the solutions the shortest d * s
+    is taken.
 
     Args:
         H: (M, M), symmetric, no negative eigenvalue.
@@ -126,9 +128,10 @@ def minimum_is_far(theta: np.ndarray, A: np.ndarray, y: np.ndarray) -> bool:
     """Whether the loss without penalty has no minimum, or a remote one, seen from a theta of small gradient.
 
     Yes if every sample's own class is strictly the most probable: then c theta fits better the larger c is.
-    Yes if the next Newton step would still move a logit by more than 1/2: near a minimum the steps vanish,
-    but down an endless slope like exp(-z) each has the length 1, however small the gradient (so it is where
-    a hyperplane cuts off one class of three, or samples of both classes lie on the hyperplane).
+    Yes if the next Newton step would still change a difference of two logits of one sample (with K = 1, its
+    logit) by more than 1/2: near a minimum the steps vanish, but down an endless slope like exp(-z) each has
+    the length 1, however small the gradient (so it is where a hyperplane cuts off one class of three, or
+    samples of both classes lie on the hyperplane).
 
     Args:
         theta, A, y: as in `objective`.

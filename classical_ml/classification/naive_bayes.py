@@ -34,7 +34,7 @@ from utils.math_utils import log_softmax, softmax
 
 
 class Moments(NamedTuple):
-    """What a Gaussian model keeps: the samples n (V,) of each class, their means and variances (V, D)."""
+    """What a Gaussian model keeps, all floats: samples n (V,), means and variances (V, D) of each class."""
 
     n: np.ndarray
     mean: np.ndarray
@@ -72,7 +72,7 @@ def class_prior(count: np.ndarray, given: ArrayLike | None = None) -> np.ndarray
 
     Raises:
         ValueError: ``given`` has another shape than (V,) (both), a negative entry (the first), or a sum
-            other than 1 (the sum).
+            that differs from 1 by more than 1e-5 (the sum).
     """
     raise NotImplementedError("classical_ml.classification.naive_bayes: TODO 3 of 18, class_prior")
 
@@ -122,10 +122,10 @@ class GaussianNB(NaiveBayes):
             is added to every variance, so that a feature which is constant within a class has a density.
 
     Attributes:
-        theta_, var_: (V, D), means and smoothed variances.
+        theta_, var_: (V, D), means and smoothed variances; float64 for float32 data too.
         epsilon_: what was added; ``var_smoothing`` itself where all the features are constant.
         moments_: `Moments` without smoothing, what `partial_fit` goes on from.
-        class_count_, class_prior_: (V,).
+        class_count_, class_prior_: (V,), floats.
         classes_: (V,), sorted.
         n_features_in_: D.
     """
@@ -150,12 +150,14 @@ class GaussianNB(NaiveBayes):
         Args:
             X: (N, D).
             y: (N,).
-            classes: every class that will come, in any order; needed by the first call. A class that has not
-                come yet has the prior 0.
+            classes: every class that will come, in any order; needed by the first call. A later call goes on
+                with those of the first, whether they are given again or not. A class that has not come yet
+                has the prior 0.
 
         Raises:
             ValueError: as `fit`, of all batches together; the first call has no ``classes`` (the message
-                names them); or y has a class that is not one of them (it names the class).
+                names them); or y has a class that is not one of them (it names the class). A batch that is
+                refused leaves the estimator as it was.
         """
         raise NotImplementedError("classical_ml.classification.naive_bayes: TODO 9 of 18, GaussianNB.partial_fit")
 
@@ -190,7 +192,7 @@ class CountingNB(NaiveBayes):
     Attributes:
         feature_count_: (V, D), the sum of each feature over the samples of each class.
         feature_log_prob_: (V, D), the logarithm of q.
-        class_count_, class_log_prior_: (V,).
+        class_count_, class_log_prior_: (V,), floats.
         classes_: (V,), sorted.
         n_features_in_: D.
     """
@@ -209,7 +211,7 @@ class CountingNB(NaiveBayes):
         raise TypeError(f"{type(self).__name__} does not define learn_counts")
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Learn from X (N, D) and the classes y (N,). Returns the estimator.
+        """Learn from X (N, D) and the classes y (N,), and nothing else. Returns the estimator.
 
         Raises:
             ValueError: as `Classifier.check_X_y`, as `class_prior`, or as ``counts_of``.

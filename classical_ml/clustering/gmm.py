@@ -107,12 +107,13 @@ def m_step(
     """The mixture that fits best if the responsibilities are right: the formulas at the top of this file.
 
     "tied" is the mean of the full covariances, weighted by pi_k; "diag" their diagonals; "spherical" the mean
-    over the features of these. ``reg_covar`` is added to every variance. Each N_k is raised by 10 eps: a
-    component that no sample belongs to gets the mean of the data, and not 0 / 0.
+    over the features of these. ``reg_covar`` is added to every variance. Each N_k is raised by 10 eps, and
+    the sums for the means are of x_n - m, with m, the mean of the data, added afterwards: a component that no
+    sample belongs to gets mu_k = m, and not 0 / 0.
 
     Args:
         X: (N, D).
-        responsibilities: (N, K), >= 0, rows sum to 1.
+        responsibilities: (N, K), >= 0, rows sum to 1; of either float type.
         covariance_type: "full", "tied", "diag" or "spherical".
         reg_covar: >= 0.
 
@@ -121,7 +122,8 @@ def m_step(
 
     Raises:
         ValueError: as `precisions_cholesky`; also where reg_covar is 0 and a variance is not above
-            (4 eps max |x|)^2 for its feature: rounding errors, of a component that collapsed onto a point.
+            (4 eps max |x|)^2, the maximum over the samples of its feature (if spherical, over all features):
+            rounding errors, of a component that collapsed onto a point. With "tied" as with the others.
     """
     raise NotImplementedError("classical_ml.clustering.gmm: TODO 4 of 13, m_step")
 
@@ -143,10 +145,12 @@ class GaussianMixture(Clusterer):
     Args:
         n_components: K, an int in [1, inf), at most the number of samples.
         covariance_type: "full", "tied", "diag" or "spherical".
-        tol: EM ends when the mean log-likelihood changes by less than this; a float in [0, inf). 0: never.
+        tol: EM ends when the mean log-likelihood changes, up or down, by less than this from one E-step to
+            the next: in a start's second iteration at the earliest. A float in [0, inf). 0: never.
         reg_covar: what is added to every variance, a float in [0, inf), in squared units of the data.
         max_iter: iterations a start, an int in [1, inf).
-        n_init: how many starts; the one with the largest ``lower_bound_`` counts. An int in [1, inf).
+        n_init: how many starts; the one with the largest ``lower_bound_`` counts, and all attributes are of
+            that one. An int in [1, inf).
         init_params: where to start, as responsibilities that an M-step turns into a mixture: "kmeans" (1 for
             the cluster of `KMeans`), "random" (uniform numbers over their sum) or an array (N, K).
         weights_init, means_init, precisions_init: take the place of what that start has: (K,), (K, D), and
@@ -157,7 +161,7 @@ class GaussianMixture(Clusterer):
     Attributes:
         weights_, means_, covariances_, precisions_cholesky_: as in `Mixture`, after the last M-step.
         mixture_: all of these, as the `Mixture` that `e_step` takes.
-        labels_: (N,), the most probable component of each row, as `predict` finds it.
+        labels_: (N,), the component with the largest responsibility for each row, as `predict` finds it.
         lower_bounds_: the mean log-likelihood that each E-step found, a list of floats.
         lower_bound_: the last of them; it belongs to the mixture before the last M-step.
         n_iter_: iterations of the start that counts. An iteration is an E-step and an M-step.
@@ -228,7 +232,6 @@ class GaussianMixture(Clusterer):
         shape = (len(X), self.n_components)
         if not isinstance(self.init_params, str):
             return np.asarray(self._given("init_params", shape, X))
-        self.check_option("init_params", ("kmeans", "random"))
         rng = self.check_rng()
         if self.init_params == "kmeans":
             return np.eye(shape[1], dtype=X.dtype)[KMeans(shape[1], rng=rng).fit_predict(X)]
@@ -269,14 +272,19 @@ class GaussianMixture(Clusterer):
         raise NotImplementedError("classical_ml.clustering.gmm: TODO 9 of 13, GaussianMixture.predict_proba")
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """The most probable component of each row of X, ints (N,). Raises as `score_samples`."""
+        """The component with the largest responsibility for each row of X, weight included: ints (N,).
+
+        Raises:
+            NotFittedError, ValueError: as `Estimator.check_new_X`.
+        """
         raise NotImplementedError("classical_ml.clustering.gmm: TODO 10 of 13, GaussianMixture.predict")
 
     def sample(self, n_samples: int = 1, *, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Draw independent samples from the mixture, for each its component first.
 
         Returns:
-            X (n_samples, D), rows in no order, and the components that made them, ints (n_samples,).
+            X (n_samples, D), rows in no order, in the dtype of the data of ``fit``; and the components that
+            made them, ints (n_samples,), each drawn by the weights whatever the others are.
 
         Raises:
             NotFittedError: ``fit`` has not run; the message names the class.

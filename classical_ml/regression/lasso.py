@@ -16,6 +16,9 @@ gives a lower bound of the minimum:
     D(s) = |y|^2 / 2 - |y - s r|^2 / 2,    s = min(1, l1 / max_j |x_j . r|)
 
 P(w) - D(s) bounds what is still to be gained, whatever the minimum is: an answer that comes with its error.
+With y = X w + r it is a sum of terms none of which is negative, because s |x_j . r| <= l1:
+
+    P(w) - D(s) = (1 - s)^2 |r|^2 / 2 + sum_j (l1 |w_j| - s w_j x_j . r)
 
 Shapes   X (N, D), y (N,), w (D,), A penalties.
 Source   Tibshirani 1996, J. R. Statist. Soc. B 58(1), sec. 2; Friedman, Hastie & Tibshirani 2010, J. Stat.
@@ -65,7 +68,7 @@ def coordinate_descent(
     """Minimise P, a coordinate at a time, in the order of the features.
 
     Args:
-        X: (N, D). A feature that is zero throughout keeps the coefficient 0.
+        X: (N, D). A feature that is zero throughout gets the coefficient 0, whatever ``start`` has there.
         y: (N,).
         l1: the penalty, > 0.
         start: (D,), where to begin; not modified.

@@ -243,6 +243,7 @@ class KMeans(Clusterer, Transformer):
             self.check_number("n_init", int, 1)
         if isinstance(self.init, str):
             self.check_option("init", ("k-means++", "random"))
+            self.check_rng()
         X = self.check_X(X)
         if len(X) < self.n_clusters:
             raise ValueError(f"n_samples={len(X)} should be >= n_clusters={self.n_clusters}")

@@ -41,8 +41,9 @@ from classical_ml.estimator import NotFittedError, Transformer
 def flip_signs(components: np.ndarray) -> np.ndarray:
     """Choose the sign of each row so that its entry of largest magnitude is positive.
 
-    v and -v are the same direction, and which of them a decomposition returns is chance. Entries within a
-    relative sqrt(eps) of the largest are as large, up to rounding: the first of them decides.
+    v and -v are the same direction, and which of them a decomposition returns is chance. Magnitudes of at
+    least (1 - sqrt(eps)) times the row's largest, eps of the dtype, are as large up to rounding: the first of
+    them decides.
 
     Args:
         components: (K, D), not modified.
@@ -143,7 +144,7 @@ class PCA(Transformer):
         explained_variance_: (k,), variances along them with N - 1 as divisor, largest first. Exactly 0 where
             the singular value is at most eps (max(N, D) s_max + sqrt(N) |mean|): a rounding error.
         explained_variance_ratio_: (k,), the same as shares of the total variance of X; 0 if that is 0.
-        singular_values_: (k,), of X less its mean: sqrt((N - 1) explained_variance_).
+        singular_values_: (k,), of X less its mean: sqrt((N - 1) explained_variance_), 0 where that is.
         mean_: (D,).
         noise_variance_: a float: the variance that was dropped, by D - k; exactly 0.0 for k = D, and where
             what was dropped is a rounding error. With D - k the total variance of `get_covariance` is that of
@@ -180,6 +181,8 @@ class PCA(Transformer):
         self.check_option("svd_solver", ("full", "randomized"))
         self.check_number("n_oversamples", int, 0)
         self.check_number("iterated_power", int, 0)
+        if self.svd_solver == "randomized":
+            self.check_rng()
         X = self.check_X(X, min_samples=2)
         (n, d), size = X.shape, self._size(X)
         mean = X.mean(axis=0, dtype=np.float64).astype(X.dtype)  # float32 would add up 1e6s badly
@@ -247,7 +250,8 @@ class PCA(Transformer):
     def get_covariance(self) -> np.ndarray:
         """The model's covariance (D, D): V_k^T diag(variances) V_k + noise_variance_ (I - V_k^T V_k).
 
-        It is about X, with and without ``whiten`` (where scikit-learn scales the components once more).
+        It has the dtype of the data of ``fit``, and is about X, with and without ``whiten`` (where
+        scikit-learn scales the components once more).
 
         Raises:
             NotFittedError: ``fit`` has not run; the message names the class.

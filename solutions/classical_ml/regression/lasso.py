@@ -16,6 +16,9 @@ gives a lower bound of the minimum:
     D(s) = |y|^2 / 2 - |y - s r|^2 / 2,    s = min(1, l1 / max_j |x_j . r|)
 
 P(w) - D(s) bounds what is still to be gained, whatever the minimum is: an answer that comes with its error.
+With y = X w + r it is a sum of terms none of which is negative, because s |x_j . r| <= l1:
+
+    P(w) - D(s) = (1 - s)^2 |r|^2 / 2 + sum_j (l1 |w_j| - s w_j x_j . r)
 
 Shapes   X (N, D), y (N,), w (D,), A penalties.
 Source   Tibshirani 1996, J. R. Statist. Soc. B 58(1), sec. 2; Friedman, Hastie & Tibshirani 2010, J. Stat.
@@ -57,10 +60,12 @@ def duality_gap(X: np.ndarray, y: np.ndarray, w: np.ndarray, l1: float) -> float
         P(w) - D(s) of the formulas at the top of this file, >= 0 up to rounding.
     """
     r = y - X @ w
-    correlation = np.abs(X.T @ r).max()
-    s = min(1.0, l1 / correlation) if correlation > 0 else 1.0
-    # P - D with |y|^2 multiplied out: the difference of two large numbers would lose the last digits
-    return float((1 + s * s) * (r @ r) / 2 - s * (r @ y) + l1 * np.abs(w).sum())
+    correlations = X.T @ r
+    largest = np.abs(correlations).max()
+    s = min(1.0, l1 / largest) if largest > 0 else 1.0
+    # summed term by term: the difference of P and D, two large numbers, would lose the last digits
+    slack = np.maximum(l1 * np.abs(w) - s * w * correlations, 0.0)
+    return float((1 - s) ** 2 * (r @ r) / 2 + slack.sum())
 
 
 def coordinate_descent(
@@ -69,7 +74,7 @@ def coordinate_descent(
     """Minimise P, a coordinate at a time, in the order of the features.
 
     Args:
-        X: (N, D). A feature that is zero throughout keeps the coefficient 0.
+        X: (N, D). A feature that is zero throughout gets the coefficient 0, whatever ``start`` has there.
         y: (N,).
         l1: the penalty, > 0.
         start: (D,), where to begin; not modified.

@@ -121,6 +121,13 @@ def test_the_hessian_is_the_derivative_of_the_gradient(rows, classes):
     expect.close(H, want, f"Hessian with {rows} row(s)", rtol=1e-4, atol=1e-6, sizes={"N": 12})
 
 
+def test_the_gradient_of_a_sample_that_is_all_but_certain():
+    """At a logit of 40 the residual p - 1 is -4e-18: 1 is what p rounds to, and expm1(log p) what is left."""
+    A, y, free = np.ones((1, 1)), np.array([1]), np.zeros(1)
+    gradient = objective(np.array([[40.0]]), A, y, free)[1]
+    expect.close(gradient, np.array([[-math.exp(-40.0)]]), "gradient at the logit 40", rtol=1e-9)
+
+
 def test_no_probability_changes_when_all_rows_move_together():
     """So the unpenalised Hessian has a direction without curvature, and no negative one."""
     A, y = problem(12, 3, 3)
@@ -163,6 +170,26 @@ def test_a_newton_step_does_not_depend_on_units():
     expect.close(got * units, s, "step for features in units of 1e-7 and 1e6, in units of 1", rtol=1e-6)
 
 
+def test_a_small_curvature_is_not_flat():
+    """Two features that agree in ten digits: the curvature of their difference is 1e-10, and not 0."""
+    H = np.array([[1.0, 1.0 - 1e-10], [1.0 - 1e-10, 1.0]])
+    got = newton_step(H, np.array([H[0, 0] - H[0, 1], H[1, 0] - H[1, 1]]))
+    expect.close(got, np.array([1.0, -1.0]), "solution s of H s = H [1, -1]", rtol=1e-4)
+
+
+def test_newton_halves_where_the_value_falls_too_little():
+    """For one sample of each class and only b, f = log(2 cosh(b/2)), and a full step goes to b - sinh b.
+
+    At b = 2.177319 that is -b, no gain at all. A little before, the full step gains 0.4% of t g.s at 2.17,
+    enough, and 0.005% at 2.1772, too little.
+    """
+    A, y = np.ones((2, 1)), np.array([0, 1])
+    for b, t in ((1.0, 1.0), (2.17, 1.0), (2.1772, 0.5)):
+        got, _, _ = newton(np.array([[b]]), A, y, np.zeros(1), tol=1e-9, max_iter=1)
+        want = np.array([[b - t * math.sinh(b)]])
+        expect.close(got, want, f"b after one step of t = {t} from {b}", rtol=1e-7)
+
+
 def test_newton_converges_from_where_a_full_step_diverges():
     """At the weight 8 every p (1 - p) is next to 0: a full step leads to a weight of -150 or so, and on."""
     want, _, _ = newton(np.zeros((1, 2)), OVERLAP, SIDES, NO_PENALTY, tol=1e-12)
@@ -198,6 +225,11 @@ def test_newton_ends_where_the_gradient_is_small():
         expect.equal(int(n_iter) == 0, tol == 10.0, f"no step was taken with tol {tol}")
     _, n_iter, converged = newton(np.zeros((1, 4)), A, y, alpha, tol=1e-12, max_iter=1)
     expect.equal((int(n_iter), bool(converged)), (1, False), "steps and converged with max_iter 1")
+    largest = float(np.abs(objective(np.zeros((1, 4)), A, y, alpha)[1]).max())
+    for share, steps in ((1.001, 0), (0.999, 1)):
+        _, n_iter, _ = newton(np.zeros((1, 4)), A, y, alpha, tol=share * largest)
+        what = f"steps where tol is {share} of the largest entry of the gradient at the start, up to 1"
+        expect.equal(min(int(n_iter), 1), steps, what)
 
 
 def test_two_softmax_rows_with_twice_the_penalty_are_one_sigmoid():
@@ -223,6 +255,18 @@ def test_a_minimum_is_far_when_the_data_are_separated():
     undecided = np.array([[1.0], [1.0], [-1.0], [-1.0]])
     at_zero = minimum_is_far(np.zeros((1, 1)), undecided, np.array([0, 1, 0, 1]))
     expect.equal(bool(at_zero), False, "far minimum where all probabilities are 1/2, and that is best")
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_a_minimum_is_far_if_a_step_changes_the_odds_by_more_than_half(rows):
+    """One sample of each class and only b: from log odds of b the next Newton step changes them by sinh b."""
+    A, y = np.ones((2, 1)), np.array([0, 1])
+    for change, far in ((0.06, False), (0.45, False), (0.55, True), (0.85, True)):
+        theta = np.array([[math.asinh(change)]] if rows == 1 else [[0.0], [math.asinh(change)]])
+        what = f"far minimum where a step changes the log odds by {change}, {rows} row(s)"
+        expect.equal(bool(minimum_is_far(theta, A, y)), far, what)
+    tie = minimum_is_far(np.zeros((rows, 1)), np.array([[1.0], [-1.0]]), np.array([0, 0]))
+    expect.equal(bool(tie), False, "far minimum where both classes are as probable at +1 and -1, labels 0, 0")
 
 
 def test_a_minimum_is_far_when_one_class_is_cut_off():
@@ -397,6 +441,50 @@ def test_moving_the_features_moves_only_the_intercept():
         expect.close(
             there.predict_proba(X[:3] + shift), here.predict_proba(X[:3]), "probabilities", rtol=1e-3
         )
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_large_mean_costs_no_steps(solver, classes):
+    """At a mean of 1e4 the Hessian of uncentred features has a condition of 1e8, squared in its products."""
+    X, y = problem(60, 2, classes)
+    here = LogisticRegression(solver=solver, tol=1e-8).fit(X, y)
+    there = LogisticRegression(solver=solver, tol=1e-8).fit(X + 1e4, y)
+    expect.equal(bool(there.converged_), True, f"converged_ with 1e4 added to X, after {there.n_iter_} steps")
+    expect.true(
+        there.n_iter_ <= here.n_iter_ + 2,
+        f"with 1e4 added to X {solver} should take as many steps as without, {here.n_iter_}, it took "
+        f"{there.n_iter_}: subtract the mean first",
+    )
+    expect.close(there.coef_, here.coef_, "coef_ with 1e4 added to X", rtol=1e-6)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_tol_is_for_the_largest_entry_and_the_last_step_counts(solver):
+    X, y = problem(60, 4, 2)
+    centred = np.c_[X - X.mean(axis=0), np.ones(60)]
+    largest = float(np.abs((0.5 - y) @ centred / 60).max())  # theta = 0: all probabilities are 1/2
+    for share, steps in ((1.001, 0), (0.999, 1)):
+        model = LogisticRegression(solver=solver, tol=share * largest).fit(X, y)
+        what = f"n_iter_ where tol is {share} of the largest entry of the gradient at theta = 0, up to 1"
+        expect.equal(min(int(model.n_iter_), 1), steps, what)
+    needed = int(LogisticRegression(solver=solver, tol=1e-6).fit(X, y).n_iter_)
+    for max_iter, converged in ((needed, True), (needed - 1, False)):
+        model = LogisticRegression(solver=solver, tol=1e-6, max_iter=max_iter).fit(X, y)
+        what = f"n_iter_ and converged_ with max_iter {max_iter}, where {needed} steps are needed"
+        expect.equal((int(model.n_iter_), bool(model.converged_)), (max_iter, converged), what)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_float32_is_computed_in_float64(solver):
+    X, y = problem(60, 3, 3)
+    X = X.astype(np.float32)
+    single = LogisticRegression(solver=solver, tol=1e-10).fit(X, y)
+    double = LogisticRegression(solver=solver, tol=1e-10).fit(X.astype(np.float64), y)
+    expect.equal(bool(single.converged_), True, "converged_ on float32 data with tol 1e-10")
+    what = "of float32 data, against the same numbers in float64"
+    expect.close(single.coef_, double.coef_, f"coef_ {what}", dtype=np.float32, rtol=2e-7)
+    expect.close(single.intercept_, double.intercept_, f"intercept_ {what}", dtype=np.float32, rtol=2e-7)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)

@@ -106,9 +106,16 @@ def test_a_prior_is_the_share_of_the_samples_or_what_is_given():
 
 def test_a_prior_must_be_one():
     count = np.array([1.0, 2.0])
-    for given, named in (([0.2, 0.3, 0.5], ("3", "2")), ([1.5, -0.5], ("-0.5",)), ([0.5, 0.25], ("0.75",))):
+    for given, named in (
+        ([0.2, 0.3, 0.5], ("3", "2")),
+        ([1.5, -0.5], ("-0.5",)),
+        ([0.5, 0.25], ("0.75",)),
+        ([0.5, 0.4999], ("0.9999",)),
+    ):
         with expect.raises(ValueError, *named):
             class_prior(count, given)
+    near = class_prior(count, [0.3333333, 0.6666666])
+    expect.close(near, np.array([1 / 3, 2 / 3]), "prior whose sum is 0.9999999: rounded, but 1", rtol=1e-6)
 
 
 def test_feature_counts_are_sums_over_the_class():
@@ -172,6 +179,10 @@ def test_units_and_origin_do_not_matter():
     want = GaussianNB().fit(X, LABELS).predict_proba(X)
     moved = 1000.0 * X + np.array([1e6, -1e6, 0.0])
     expect.close(GaussianNB().fit(moved, LABELS).predict_proba(moved), want, "probabilities", rtol=1e-6)
+    for smoothing in (0.0, 1e-9):
+        small = GaussianNB(var_smoothing=smoothing).fit(1e-9 * X, LABELS)
+        what = f"probabilities of data in units of 1e-9, var_smoothing {smoothing}"
+        expect.close(small.predict_proba(1e-9 * X), want, what, rtol=1e-6)
 
 
 def test_smoothing_uses_the_largest_variance_over_all_samples():
@@ -240,6 +251,27 @@ def test_a_class_that_has_not_come_needs_no_variance():
     expect.close(
         p, np.c_[want, np.zeros(10)], "probabilities with a fourth class that has not come", rtol=1e-9
     )
+
+
+def test_classes_given_again_change_nothing():
+    X = samples()
+    model = GaussianNB().partial_fit(X[:4], LABELS[:4], classes=[0, 1, 2])
+    model.partial_fit(X[4:], LABELS[4:], classes=[2, 1, 0])
+    whole = GaussianNB().fit(X, LABELS)
+    expect.close(model.class_count_, whole.class_count_, "class_count_ after two batches", rtol=1e-12)
+    expect.close(model.theta_, whole.theta_, "theta_ after two batches, classes given twice", rtol=1e-9)
+
+
+def test_a_refused_batch_leaves_the_estimator_as_it_was():
+    X, y = np.array([[1.0], [2.0], [5.0], [7.0]]), [0, 0, 1, 1]
+    model = GaussianNB(var_smoothing=0.0).partial_fit(X[:2], y[:2], classes=[0, 1])
+    with expect.raises(ValueError, "0", "1", "var_smoothing"):
+        model.partial_fit(X[2:3], y[2:3])  # one sample of class 1 has no variance
+    expect.close(model.class_count_, np.array([2.0, 0.0]), "class_count_ after a batch that was refused")
+    model.partial_fit(X[2:], y[2:])
+    expect.close(model.class_count_, np.array([2.0, 2.0]), "class_count_ after one that was not")
+    expect.close(model.theta_, np.array([[1.5], [6.0]]), "theta_ after one that was not")
+    expect.close(model.var_, np.array([[0.25], [1.0]]), "var_ after one that was not")
 
 
 def test_partial_fit_refuses_classes_that_it_does_not_know():
@@ -419,22 +451,37 @@ def test_priors_of_counts(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_fit_forgets_what_it_learned_before(kind):
+    X = counts().astype(float)
+    once = kind().fit(X, LABELS)
+    again = kind().fit(X[:6] + 3.0, ["a", "b", "c", "a", "b", "c"]).fit(X, LABELS)
+    name = kind.__name__
+    expect.equal(again.classes_, np.array([0, 1, 2]), f"classes_ of {name} after a second fit")
+    for attribute in ("class_count_", "theta_" if kind is GaussianNB else "feature_count_"):
+        got, want = getattr(again, attribute), getattr(once, attribute)
+        expect.close(got, want, f"{attribute} of {name} after a second fit, against one", rtol=1e-12)
+    p = again.predict_proba(X)
+    expect.close(p, once.predict_proba(X), f"predict_proba of {name} after a second fit", rtol=1e-9)
+    expect.close(p.sum(axis=1), np.ones(10), "sums of the probabilities")
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_names_lists_and_float32(kind):
     X = counts(4).astype(float)
     want = kind().fit(X, LABELS).predict_proba(X)
     names = np.array(["x", "z", "y"])[LABELS]  # sorted, z is the last
     with expect.unchanged(X):
         named = kind().fit(X, names)
-    expect.equal(named.classes_.tolist(), ["x", "y", "z"], "classes_")
-    expect.close(named.predict_proba(X), want[:, [0, 2, 1]], "columns in the order of classes_", rtol=1e-9)
+    name = kind.__name__
+    expect.equal(named.classes_.tolist(), ["x", "y", "z"], f"classes_ of {name} for the labels x, z, y")
+    columns = f"columns of {name}.predict_proba in the order of classes_"
+    expect.close(named.predict_proba(X), want[:, [0, 2, 1]], columns, rtol=1e-9)
     best = named.predict_proba(X).argmax(axis=1)
-    expect.equal(named.predict(X).tolist(), [["x", "y", "z"][k] for k in best], "most probable names")
+    expect.equal(named.predict(X).tolist(), [["x", "y", "z"][k] for k in best], f"{name}.predict")
     lists = kind().fit(X.tolist(), LABELS.tolist())
-    expect.close(lists.predict_proba(X.tolist()), want, "probabilities from lists", rtol=1e-9)
-    single = kind().fit(X.astype(np.float32), LABELS)
-    expect.close(
-        single.predict_proba(X.astype(np.float32)), want, "from float32", dtype=np.float64, rtol=1e-5
-    )
+    expect.close(lists.predict_proba(X.tolist()), want, f"{name}.predict_proba of lists", rtol=1e-9)
+    single = kind().fit(X.astype(np.float32), LABELS).predict_proba(X.astype(np.float32))
+    expect.close(single.astype(float), want, f"{name}.predict_proba of float32 data", rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -83,9 +83,10 @@ def some_mixture(covariance_type, generator, n_components=3, d=2):
     }[covariance_type]
     weights = generator.dirichlet(np.full(n_components, 5.0))
     means = 2 * generator.standard_normal((n_components, d))
-    factors = 1 / np.sqrt(covariances)
     if covariance_type in ("full", "tied"):
         factors = np.linalg.inv(np.linalg.cholesky(covariances)).swapaxes(-1, -2).copy()
+    else:
+        factors = 1 / np.sqrt(covariances)
     return Mixture(weights, means, covariances, factors, covariance_type)
 
 
@@ -225,6 +226,40 @@ def test_a_component_without_samples(rng):
     means = np.array([X.mean(axis=0), X.mean(axis=0)])
     expect.close(mixture.means, means, "means, of which the second has no samples", rtol=1e-9)
     expect.close(mixture.weights, np.array([1.0, 0.0]), "weights", atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_a_variance_of_rounding_errors_needs_reg_covar(kind):
+    """1 and the next number after it: a variance of (eps / 2)^2, which a Cholesky factor takes for real."""
+    X, all_of_it = np.array([[1.0], [1.0 + 2**-52]] * 4), np.ones((8, 1))
+    with expect.raises(ValueError, "0", "reg_covar"):
+        m_step(X, all_of_it, kind, 0.0)
+    single = np.ones((8, 1), np.float32)  # here (4 eps max |x|)^2 = 2.3e-13 is above reg_covar
+    variance = m_step(single, all_of_it.astype(np.float32), kind, 2e-13).covariances.reshape(1)
+    expect.close(variance, np.array([2e-13]), "variance of a constant with reg_covar 2e-13", rtol=0.3)
+
+
+@pytest.mark.parametrize("kind", ["full", "tied", "diag"])
+def test_a_small_feature_beside_a_large_one_is_no_rounding_error(kind):
+    """Each variance is compared with the noise of its own feature: 1e-22 is nothing beside 1e6, but real."""
+    X, responsibilities = problem(19)
+    units = np.array([1e6, 1e-11])
+    mixture = m_step(X * units, responsibilities, kind, 0.0)
+    sigmas = maximum_by_hand(X, responsibilities, kind, 0.0)[2]
+    got = dense(mixture.covariances, kind, 3, 2) / np.outer(units, units)
+    expect.close(got, sigmas, f"covariances ({kind}) in units of 1e6 and 1e-11, in units of 1", rtol=1e-8)
+    got = dense(m_step(1 + 1e-10 * X, responsibilities, kind, 0.0).covariances, kind, 3, 2) * 1e20
+    expect.close(got, sigmas, f"covariances ({kind}) of 1 + 1e-10 X, times 1e20", rtol=1e-4)
+
+
+def test_an_m_step_is_in_the_dtype_of_the_data():
+    X, responsibilities = problem(3)
+    for kind in TYPES:
+        mixture = m_step(X.astype(np.float32), responsibilities, kind)
+        want = m_step(X, responsibilities, kind)
+        for name in ("weights", "means", "covariances", "precisions_cholesky"):
+            what = f"{name} ({kind}) of float32 data with float64 responsibilities"
+            expect.close(getattr(mixture, name), getattr(want, name), what, dtype=np.float32, rtol=1e-3)
 
 
 @given(strategies.seeds(), st.sampled_from(TYPES), st.integers(1, 3))
@@ -398,6 +433,60 @@ def test_the_start_with_the_largest_likelihood_counts():
         )
 
 
+def test_everything_is_of_the_start_that_counts():
+    """Four points that k-means cuts in two ways. 2 + 2 begins better, and reg_covar makes it fall for 40
+    iterations; 3 + 1 (two starts in three) ends better, after 9. All of 20 starts miss it once in 10^9.
+    """
+    X, settings = np.array([[4.0, 3.0], [1.0, 3.0], [1.0, 4.0], [5.0, 0.0]]), ("spherical", 1.0)
+    runs = []
+    for cut in ([0, 1, 1, 0], [1, 1, 1, 0]):
+        mixture, bounds = m_step(X, np.eye(2)[cut], *settings), []
+        while len(bounds) < 20 and (len(bounds) < 2 or abs(bounds[-1] - bounds[-2]) >= 1e-4):
+            bound, responsibilities = e_step(X, mixture)
+            mixture = m_step(X, responsibilities, *settings)
+            bounds.append(bound)
+        runs.append((bounds, mixture))
+    want, mixture = runs[1]
+    for seed in range(5):
+        model = GaussianMixture(2, covariance_type="spherical", reg_covar=1.0, tol=1e-4, max_iter=20)
+        model.set_params(n_init=20, rng=np.random.default_rng(seed)).fit(X)
+        what = f"of the best of 20 starts (seed {seed}: the largest last bound is {want[-1]:.4f})"
+        expect.close(model.lower_bound_, want[-1], f"lower_bound_ {what}", rtol=1e-9)
+        expect.close(np.array(model.lower_bounds_), np.array(want), f"lower_bounds_ {what}", rtol=1e-9)
+        expect.equal((model.n_iter_, model.converged_), (9, True), f"n_iter_ and converged_ {what}")
+        got = np.sort(model.weights_)
+        expect.close(got, np.sort(mixture.weights), f"weights_, sorted, {what}", rtol=1e-7)
+        model.set_params(tol=10.0).fit(X)
+        expect.equal(
+            (model.n_iter_, model.converged_),
+            (2, True),
+            "n_iter_ and converged_ with tol 10: the first E-step of a start has none before it",
+        )
+
+
+def test_a_falling_bound_is_a_change_too():
+    """From the halves 2 + 2 of these points reg_covar 1 lowers the bound in each iteration."""
+    X, start = np.array([[4.0, 3.0], [1.0, 3.0], [1.0, 4.0], [5.0, 0.0]]), np.eye(2)[[0, 1, 1, 0]]
+    model = GaussianMixture(2, covariance_type="spherical", reg_covar=1.0, tol=1e-4, init_params=start)
+    model.set_params(max_iter=20).fit(X)
+    expect.equal((model.n_iter_, model.converged_), (20, False), "n_iter_ and converged_ while it falls")
+    falls = -np.diff(model.lower_bounds_)
+    expect.true(falls.min() > 1e-4, f"lower_bounds_ should fall by more than 1e-4 each, by {falls}")
+
+
+def test_a_rare_component_needs_a_larger_density():
+    """30 samples on one side, 3 on the other: the boundary is nearer to the rare ones."""
+    X = np.r_[np.linspace(-2, 2, 30), 2.0, 3.0, 4.0][:, None]
+    start = np.repeat(np.eye(2), [30, 3], axis=0)
+    model = GaussianMixture(2, covariance_type="tied", max_iter=1, tol=0, init_params=start).fit(X)
+    joint = joint_by_hand(X, model.weights_, model.means_, dense(model.covariances_, "tied", 2, 1))
+    want = joint.argmax(axis=1)
+    densities = (joint - np.log(model.weights_)).argmax(axis=1)
+    expect.true((want != densities).any(), "the weights should decide about some of the samples")
+    expect.equal(model.labels_, want, "labels_: the largest weight times density")
+    expect.equal(model.predict(X), want, "predict: the largest weight times density")
+
+
 def test_score_samples_is_a_density(rng):
     X, _ = problem(10, d=1)
     model = GaussianMixture(3, rng=rng).fit(X)
@@ -448,6 +537,22 @@ def test_samples_have_the_moments_of_the_mixture(kind):
         statistics.mean_is(white[0] * white[1], 0.0, 1.0, f"product of the whitened axes of component {k}")
 
 
+def test_samples_are_independent_and_follow_the_weights():
+    """600 samples of ten rows from weights 0.8 and 0.2, far apart; false alarms 1e-6 each."""
+    X = np.r_[np.linspace(0, 1, 8), 100.0, 101.0][:, None]
+    model = GaussianMixture(2, init_params=np.repeat(np.eye(2), [8, 2], axis=0)).fit(X)
+    generator, q = np.random.default_rng(20), 0.16  # the variance of a label
+    drawn, labels = zip(*(model.sample(10, rng=generator) for _ in range(600)), strict=True)
+    rare = np.array(labels, float)
+    expect.equal(np.array(drawn)[:, :, 0] > 50, rare == 1, "which rows are in the second cloud")
+    statistics.mean_is(rare, 0.2, q**0.5, "how often the component of weight 0.2 is drawn")
+    statistics.variance_is(
+        rare.sum(axis=1), 10 * q, "how many of ten rows it makes", kurtosis=3 + (1 - 6 * q) / (10 * q)
+    )
+    together = rare[:, ::2] * rare[:, 1::2]
+    statistics.mean_is(together, 0.04, (0.04 * 0.96) ** 0.5, "how often it makes two neighbouring rows")
+
+
 def test_a_sample_can_be_repeated(rng):
     X, start = problem(14)
     model = GaussianMixture(3, init_params=start).fit(X)
@@ -480,7 +585,7 @@ def test_float32_stays_float32(kind):
     proba = single.predict_proba(X.astype(np.float32))
     expect.close(proba, double.predict_proba(X), "predict_proba", dtype=np.float32, rtol=2e-3)
     drawn, _ = single.sample(3, rng=np.random.default_rng(0))
-    expect.equal(drawn.dtype, np.dtype(np.float32), "dtype of a sample")
+    expect.equal(str(drawn.dtype), "float32", "dtype of a sample")
 
 
 @pytest.mark.parametrize("kind", TYPES)
@@ -508,6 +613,9 @@ def test_a_constant_feature(rng):
 
 def test_lists_and_as_many_components_as_samples(rng):
     model = GaussianMixture(2, rng=rng).fit([[0, 0], [3, 4]])
+    defaults = {"covariance_type": "full", "tol": 1e-3, "reg_covar": 1e-6, "max_iter": 100, "n_init": 1}
+    stored = {name: model.get_params()[name] for name in defaults}
+    expect.equal(stored, defaults, "parameters by default, after fit")
     expect.close(model.covariances_, 1e-6 * np.eye(2)[None].repeat(2, axis=0), "covariances_", rtol=1e-6)
     expect.close(model.weights_, np.array([0.5, 0.5]), "weights_", rtol=1e-9)
     expect.equal(sorted(model.fit_predict([[0, 0], [3, 4]]).tolist()), [0, 1], "fit_predict of two rows")

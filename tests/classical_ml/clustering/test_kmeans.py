@@ -106,6 +106,14 @@ def test_kmeans_plusplus_with_fewer_different_samples_than_centres(rng):
     expect.close(centers, X[indices], "centres drawn")
 
 
+def test_kmeans_plusplus_draws_uniformly_where_all_samples_are_centres():
+    X, generator = np.full((5, 2), 0.3), np.random.default_rng(2)
+    drawn = np.array([kmeans_plusplus(X, 2, rng=generator)[1] for _ in range(500)])
+    for k, what in enumerate(("first", "second")):
+        counts = np.bincount(drawn[:, k], minlength=5)
+        statistics.uniform_counts(counts, f"how often each of 5 equal rows is drawn as the {what} centre")
+
+
 @pytest.mark.parametrize(("n", "n_clusters"), [(30, 4), (5000, 40), (3, 1)])
 def test_assign_by_definition(rng, n, n_clusters):
     X, centers = rng.standard_normal((n, 3)), rng.standard_normal((n_clusters, 3))
@@ -134,6 +142,17 @@ def test_fill_empty_takes_the_farthest_sample():
         got, moved = fill_empty(X, labels, centers)
     expect.equal(got, np.array([0, 0, 1, 2, 2]), "labels: 5 is farthest from its centre, 2")
     expect.close(moved, np.array([[0.5], [5.0], [11.0]]), "centres: the cluster that gave it has a new mean")
+
+
+def test_fill_empty_measures_to_the_own_centre_and_takes_the_first_of_equals():
+    X, labels = np.array([[0.0], [0.0], [0.0], [8.0], [9.0], [9.0]]), np.array([0, 0, 0, 0, 2, 2])
+    got, moved = fill_empty(X, labels, np.array([[2.0], [50.0], [9.0]]))
+    expect.equal(got, np.array([0, 0, 0, 1, 2, 2]), "labels: 8 is 6 from its own centre, 2, though 1 from 9")
+    expect.close(moved, np.array([[0.0], [8.0], [9.0]]), "centres after 8 has left")
+    X, labels = np.array([[10.0], [0.0], [2.0]]), np.array([2, 0, 0])
+    got, moved = fill_empty(X, labels, np.array([[1.0], [50.0], [10.0]]))
+    expect.equal(got, np.array([2, 1, 0]), "labels: 0 and 2 are equally far from 1, the first leaves")
+    expect.close(moved, np.array([[2.0], [0.0], [10.0]]), "centres after 0 has left")
 
 
 def test_fill_empty_fills_several_in_order():
@@ -233,6 +252,21 @@ def test_fit_is_lloyd_from_the_given_centres(rng, tol):
     expect.equal(model.n_features_in_, 3, "n_features_in_")
 
 
+def test_tol_is_a_share_of_the_mean_of_the_variances(rng):
+    """2% to either side of each step's length: only the mean of the variances, by N, ends where it should."""
+    X = rng.standard_normal((12, 3)) * [1, 2, 3] + [0, 5, 50]
+    variance = X.var(axis=0).mean()
+    total_steps = by_hand(X, X[:3], 300, 0.0)[1]
+    for step in range(1, total_steps):
+        before, after = by_hand(X, X[:3], step - 1, 0.0)[0], by_hand(X, X[:3], step, 0.0)[0]
+        for share in (0.98, 1.02):
+            limit = share * float(((after - before) ** 2).sum())
+            model = KMeans(3, init=X[:3], tol=limit / variance).fit(X)
+            want = by_hand(X, X[:3], 300, limit)[1]
+            what = f"n_iter_ where tol times the mean variance is {share} of what step {step} moves"
+            expect.equal(model.n_iter_, want, what)
+
+
 @pytest.mark.parametrize("max_iter", [1, 2])
 def test_max_iter_ends_a_start(rng, max_iter):
     X = rng.standard_normal((80, 2))
@@ -268,6 +302,15 @@ def test_the_start_with_the_least_inertia_counts():
         expect.close(model.inertia_, float(best), "inertia_, the least of 30 starts", rtol=1e-9)
         expect.true(same_partition(model.labels_, labels), "labels_ should be of the best start too")
         expect.close(total(X, model.cluster_centers_), float(best), "inertia of cluster_centers_", rtol=1e-9)
+
+
+def test_iterations_are_those_of_the_start_that_counts():
+    """Six of the ten pairs of these points lead to the best clusters, in 2 steps; the others need 3."""
+    X = np.array([[8.0, 0.0], [4.0, 9.0], [0.0, 4.0], [4.0, 8.0], [9.0, 2.0]])
+    for seed in range(6):
+        model = KMeans(2, init="random", n_init=20, rng=np.random.default_rng(seed)).fit(X)
+        expect.close(model.inertia_, 163 / 6, f"inertia_, the least of 20 starts (seed {seed})", rtol=1e-9)
+        expect.equal(model.n_iter_, 2, f"n_iter_ of the best of 20 starts (seed {seed})")
 
 
 def test_a_plusplus_start_finds_far_groups_at_once():
@@ -347,6 +390,8 @@ def test_float32_stays_float32(rng):
     X, labels = groups(rng)
     X = X.astype(np.float32) + np.float32(1000)
     expect.close(squared_distances(X[:2], X[:3]), all_distances(X[:2], X[:3]), "distances", dtype=np.float32)
+    sums = assign(X, X[:1])[1]
+    expect.close(sums, X.sum(axis=0, keepdims=True, dtype=float), "sums of assign", dtype=float, rtol=1e-5)
     model = KMeans(4, n_init=10, rng=rng).fit(X)
     means = np.array([X[model.labels_ == k].mean(axis=0, dtype=float) for k in range(4)])
     expect.close(model.cluster_centers_, means, "cluster_centers_", dtype=np.float32, rtol=1e-6)

@@ -15,7 +15,7 @@ from classical_ml.reduction.pca import (
     range_finder,
     right_svd,
 )
-from curriculum.testing import expect, strategies
+from curriculum.testing import expect, statistics, strategies
 
 SHAPES = [(20, 3), (5, 5), (4, 9), (6, 1), (2, 4)]
 CROSS = np.array([[5.0, 4.0], [1.0, 4.0], [3.0, 5.0], [3.0, 3.0]])  # (3, 4) +- (2, 0) and +- (0, 1)
@@ -64,6 +64,17 @@ def test_the_entry_of_largest_magnitude_becomes_positive():
     expect.close(flip_signs(V.astype(np.float32)), want, "rows in float32", dtype=np.float32)
 
 
+@pytest.mark.parametrize(("dtype", "inside", "outside"), [(np.float64, 1e-9, 1e-7), (np.float32, 1e-4, 1e-3)])
+def test_the_first_of_entries_that_are_equal_up_to_rounding_decides(dtype, inside, outside):
+    """The boundary is a relative sqrt(eps): 1.5e-8 in float64, 3.5e-4 in float32."""
+    for scale in (1.0, 1e-6):
+        V = scale * np.array([[-0.5, 0.5 * (1 + inside)], [-0.5, 0.5 * (1 + outside)]], dtype)
+        want = V * np.array([[-1], [1]], dtype)
+        expect.close(flip_signs(V), want, f"signs of the rows {V.tolist()}", dtype=dtype)
+    V = np.array([[-0.7071067811865475, 0.7071067811865476]])
+    expect.close(flip_signs(V), -V, "signs of (-1, 1) / sqrt(2), whose last digits differ")
+
+
 def test_the_fewest_components_that_exceed_a_share():
     ratios = np.array([0.5, 0.25, 0.125, 0.125])
     for share, k in ((0.1, 1), (0.49, 1), (0.5, 2), (0.6, 2), (0.75, 3), (0.8, 3), (0.9, 4), (0.999, 4)):
@@ -104,6 +115,19 @@ def test_a_random_basis_of_a_low_rank_is_complete(n, d, n_iter):
     expect.equal(Q.shape, (n, 4), "shape of the basis")
     orthonormal_columns(Q, f"a basis after {n_iter} iterations")
     expect.close(Q @ (Q.T @ X), X, "X of rank 3, projected on 4 random directions", atol=1e-9)
+
+
+def test_the_test_matrix_is_gaussian():
+    """Then a basis of one column of the identity is a direction drawn uniformly: E[q0 q1] = 0, variance 1/15.
+
+    Numbers from [0, 1) would all lean towards (1, 1, 1), and miss what is orthogonal to it.
+    """
+    bases = [range_finder(np.eye(3), 1, 0, rng=np.random.default_rng(i)) for i in range(300)]
+    products = np.array([Q[0, 0] * Q[1, 0] for Q in bases])
+    statistics.mean_is(products, 0.0, (1 / 15) ** 0.5, "q0 q1 over random directions q in 3 dimensions")
+    squares = np.array([Q[0, 0] ** 2 for Q in bases])
+    statistics.mean_is(squares, 1 / 3, (4 / 45) ** 0.5, "q0^2 over random directions q in 3 dimensions")
+    statistics.variance_is(squares, 4 / 45, "q0^2 over random directions q in 3 dimensions")
 
 
 def test_power_iterations_keep_the_small_directions():
@@ -304,6 +328,7 @@ def test_variances_that_are_rounding_errors_are_zero(solver):
         tripled = np.c_[X, X[:, 0] - X[:, 1], np.full(10, 0.1)] + offset  # rank 2 in 4 dimensions
         pca = PCA(3, svd_solver=solver, rng=rng, whiten=True).fit(tripled)
         expect.equal(float(pca.explained_variance_[2]), 0.0, f"third variance of two around {offset}")
+        expect.equal(float(pca.singular_values_[2]), 0.0, f"third singular value of two around {offset}")
         expect.true(bool(pca.explained_variance_[1] > 0.01), f"second variance {pca.explained_variance_[1]}")
         expect.equal(float(pca.noise_variance_), 0.0, f"variance left by all directions around {offset}")
         orthonormal_columns(pca.components_.T, "components, also those without variance")
@@ -312,6 +337,16 @@ def test_variances_that_are_rounding_errors_are_zero(solver):
         expect.equal(Z[:, 2], np.zeros(10), "the white coordinate of a direction without variance")
         back = pca.inverse_transform(Z)
         expect.close(back, tripled, "data of rank 2 from their white coordinates", rtol=1e-8)
+
+
+def test_the_boundary_of_a_rounding_error():
+    """64 rows of mean 0, orthogonal columns of +-1 and +-c: s = 8 and 8 c, against eps max(64, 2) 8."""
+    signs = np.stack([np.tile([1.0, 1.0, -1.0, -1.0], 16), np.tile([1.0, -1.0], 32)], axis=1)
+    dropped = PCA().fit(signs * [1.0, 16 * 2.0**-52])
+    expect.equal(float(dropped.explained_variance_[1]), 0.0, "second variance where c is 16 eps, below")
+    kept = PCA().fit(signs * [1.0, 200 * 2.0**-52])
+    want = np.array([8.0, 8 * 200 * 2.0**-52])
+    expect.close(kept.singular_values_, want, "singular_values_ where c is 200 eps, above", rtol=0.1, atol=0)
 
 
 def test_small_variances_that_are_real_stay():

@@ -139,8 +139,8 @@ def test_what_cannot_be_used_is_refused():
     X, y = problem(5, 2)
     for settings, named in (
         ({"alpha": 0.0}, ("alpha", "0.0")),
-        ({"l1_ratio": 0.0}, ("l1_ratio", "0.0", "1.0")),
-        ({"l1_ratio": 1.5}, ("l1_ratio", "0.0", "1.0", "1.5")),
+        ({"l1_ratio": 0.0}, ("l1_ratio", "0", "1")),
+        ({"l1_ratio": 1.5}, ("l1_ratio", "0", "1", "1.5")),
         ({"max_iter": 0}, ("max_iter", "1", "0")),
         ({"tol": -1e-3}, ("tol", "-0.001")),
         ({"fit_intercept": 1}, ("fit_intercept", "1")),
