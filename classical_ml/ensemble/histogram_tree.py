@@ -56,7 +56,7 @@ def find_thresholds(x: np.ndarray, max_bins: int) -> np.ndarray:
     """Where to cut a feature into at most ``max_bins`` bins; a value falls in the bin of the first cut >= it.
 
     Args:
-        x: (N,), finite.
+        x: (N,), finite, of any float type.
         max_bins: in [2, 255].
 
     Returns:
@@ -89,7 +89,10 @@ def histogram(
 
 
 def best_split(hist: np.ndarray, min_samples_leaf: int, l2: float) -> Split | None:
-    """The split of a node with the largest gain; of equal ones the lowest feature, then the lowest bin.
+    """The split of a node with the largest gain; of equal ones the lowest feature, then its lowest bin.
+
+    Gains are rounded: those that fall short of the largest by at most TIE times it are equal to it, and one
+    of at most TIE times the terms of the two children, 1/2 (G_L^2 / .. + G_R^2 / ..), is none.
 
     Args:
         hist: (3, D, B), its histogram.
@@ -97,8 +100,8 @@ def best_split(hist: np.ndarray, min_samples_leaf: int, l2: float) -> Split | No
         l2: lambda >= 0.
 
     Returns:
-        None where no split leaves ``min_samples_leaf`` rows and MIN_HESSIAN on both sides, or none has a
-        gain: equal means of G and H differ by rounding, hence TIE.
+        None where no split has a gain and leaves, on both sides, ``min_samples_leaf`` rows and an H of
+        MIN_HESSIAN (H alone, without lambda).
     """
     raise NotImplementedError("classical_ml.ensemble.histogram_tree: TODO 4 of 7, best_split")
 
@@ -119,10 +122,10 @@ def grow(
     min_samples_leaf: int,
     l2: float,
 ) -> Tree:
-    """Grow a tree: again and again, split the leaf whose best split has the largest gain.
+    """Grow a tree: again and again, split the leaf whose best split has the largest gain, any of equal ones.
 
     Args:
-        binned: (D, N), bytes.
+        binned: (D, N), bytes, of any value up to 255.
         rows: those to grow it on.
         gradient, hessian: (N,), g and h.
         max_depth, max_leaf_nodes: limits from 0 and 1, where the root is a leaf, to infinity.

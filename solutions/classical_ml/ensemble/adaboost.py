@@ -87,7 +87,8 @@ class AdaBoostClassifier(Classifier):
     """A weighted vote of learners, each fitted to weights that its predecessors' mistakes have raised.
 
     It ends before ``n_estimators`` rounds with a learner that gets no row of positive weight wrong, whose
-    vote counts 1; or with one whose error is not below 1 - 1 / K (within 1e-10), which is left out.
+    vote counts 1 whatever the learning rate; or with one whose error is not below 1 - 1 / K by more than
+    ROUNDING, which is left out.
 
     Args:
         estimator: what to boost: a `Classifier` whose ``fit`` takes ``sample_weight``; cloned for each round.
@@ -99,8 +100,8 @@ class AdaBoostClassifier(Classifier):
         estimators_: the B fitted learners; they answer with the classes by name.
         estimator_weights_: (B,), their alphas. (scikit-learn fills this and the next up to n_estimators.)
         estimator_errors_: (B,), their errors under the weights that each was fitted to.
-        classes_: (K,), sorted; n_classes_: K.
-        n_features_in_: D.
+        classes_: (K,), those of y, sorted, even where all rows of one have the weight 0; n_classes_: K.
+        n_features_in_: D; set last, so that an estimator whose `fit` failed is not fitted.
     """
 
     def __init__(
@@ -132,7 +133,8 @@ class AdaBoostClassifier(Classifier):
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Learn from X (N, D), classes y (N,) and weights (N,) >= 0, whose scale does not matter.
 
-        The weights that a learner is fitted to add up to 1.
+        The weights that a learner is fitted to add up to 1; those given may be so large that their sum is
+        infinite.
 
         Returns:
             The estimator.
@@ -149,7 +151,8 @@ class AdaBoostClassifier(Classifier):
         X, self.classes_, indices = self.check_X_y(X, y, min_classes=2)
         self.n_classes_ = len(self.classes_)
         weight = check_weight(sample_weight, len(X))
-        weight = weight / weight.sum()
+        weight = weight / weight.max()  # the sum of weights near 1e308 is infinite
+        weight /= weight.sum()
         labels, chance = self.classes_[indices], 1.0 - 1.0 / self.n_classes_
         self.estimators_: list[Classifier] = []
         alphas, errors = [], []
@@ -176,7 +179,11 @@ class AdaBoostClassifier(Classifier):
         return self
 
     def staged_scores(self, X: np.ndarray) -> Iterator[np.ndarray]:
-        """After each learner: the mean of the `code` of the answers so far, weighted by alpha, (N, K)."""
+        """After each learner: the mean of the `code` of the answers so far, weighted by alpha.
+
+        Yields:
+            Arrays (N, K), each a new one.
+        """
         total, scale = np.zeros((len(X), self.n_classes_)), 0.0
         for learner, alpha in zip(self.estimators_, self.estimator_weights_, strict=True):
             total, scale = total + alpha * code(learner.predict(X), self.classes_), scale + alpha

@@ -129,6 +129,8 @@ class GradientBoosting(Estimator):
     def learn(self, X: np.ndarray, target: np.ndarray, start: np.ndarray, loss: LossFunction) -> None:
         """Boost: set what `GradientBoostingRegressor` lists, ``n_features_in_`` last.
 
+        Rows that are held out only judge: no cut is made of them, and no tree. Each tree is `grow_one`'s.
+
         Args:
             X: (N, D).
             target: (N, C).
@@ -211,26 +213,28 @@ class GradientBoostingRegressor(GradientBoosting, Regressor):
     Args:
         learning_rate: the share of each Newton step that is taken, a float in (0, inf).
         n_estimators: rounds, an int in [1, inf).
-        subsample: the share of the training rows that a round's trees are grown on, see `draw`; in (0, 1].
+        subsample: the share of the training rows (those not held out) that a round's trees are grown on, all
+            of them on the same rows, see `draw`; in (0, 1].
         max_depth, max_leaf_nodes: limits of each tree, ints in [1, inf) and [2, inf), or None for no limit.
         min_samples_leaf: the least number of rows on either side of a split, an int in [1, inf).
         l2_regularization: lambda, a float in [0, inf).
         max_bins: of each feature, an int in [2, 255].
         validation_fraction: the share of rows, see `draw`, that is held out if ``n_iter_no_change`` is given;
             a float in (0, 1).
-        n_iter_no_change: stop once that many rounds in a row have not lowered the least loss so far of the
-            rows held out, the start's included, by more than ``tol``; an int in [1, inf), or None to hold out
-            none and never stop.
+        n_iter_no_change: stop after that many rounds in a row that were no better. A round is better if it
+            leaves the rows held out a loss more than ``tol`` below the one after the last better round, at
+            first that of the start. An int in [1, inf), or None to hold out none and never stop.
         tol: a float in [0, inf).
         rng: needed for ``subsample`` < 1 and for ``n_iter_no_change``.
 
     Attributes:
-        init_: (C,), F before the first tree: the constant with the least loss over all rows, their mean.
+        init_: (C,), F before the first tree: the constant with the least loss, the mean of y. It is taken
+            over all rows, also those held out: they may be all that a class has.
         estimators_: for each round a list of C trees, their values times the learning rate.
         n_estimators_: how many rounds there were.
         train_score_: (n_estimators_,), the mean loss of the training rows after each round, drawn or not.
         validation_score_: the same for the rows held out; empty if there are none.
-        bin_thresholds_: for each feature, see `find_thresholds`.
+        bin_thresholds_: for each feature, see `find_thresholds`; cut on the training rows only.
         n_features_in_: D.
     """
 

@@ -1,11 +1,12 @@
 """AdaBoost: one round by its formulas, the whole as descent on exponential loss, and when to stop."""
 
 import math
+from contextlib import suppress
 
 import numpy as np
 import pytest
 
-from classical_ml.classification.decision_tree import DecisionTreeClassifier
+from classical_ml.classification.decision_tree import DecisionTreeClassifier, DecisionTreeRegressor
 from classical_ml.ensemble.adaboost import AdaBoostClassifier, code, reweight, vote_weight
 from classical_ml.estimator import Classifier, InvalidParameterError, NotFittedError
 from curriculum.testing import expect
@@ -36,11 +37,11 @@ class Unweighted(Classifier):
         return self
 
 
-def scripted(y, answers, **settings):
+def scripted(y, answers, n_estimators=50, weight=None, **settings):
     """Boost learners that say ``answers`` of the rows, and the weights that they were fitted to."""
     SCRIPT["answers"], SCRIPT["weights"] = [np.asarray(a) for a in answers], []
     X = np.arange(len(y), dtype=float)[:, None]
-    model = AdaBoostClassifier(Scripted(), **settings).fit(X, y)
+    model = AdaBoostClassifier(Scripted(), n_estimators=n_estimators, **settings).fit(X, y, weight)
     return model, X, SCRIPT["weights"]
 
 
@@ -95,7 +96,8 @@ def test_weights_survive_any_vote():
             got = reweight(weight, wrong, alpha)
         expect.close(got, np.array([2, 0, 1, 0]) / 3, f"weights for alpha {alpha:g}", atol=1e-12)
         expect.true(
-            got[1] > 0, f"a weight must not vanish, it could not recover: {got[1]} for alpha {alpha:g}"
+            got[1] >= 2.2e-16,
+            f"a weight must stay at least 2.2e-16, or it could not recover: {got[1]} for alpha {alpha:g}",
         )
         expect.equal(float(got[3]), 0.0, "a weight that was 0")
 
@@ -130,6 +132,8 @@ def test_three_rounds_by_hand():
     expect.equal(
         model.predict(X).tolist(), ["no", "no", "yes", "yes"], "predictions, better than each learner"
     )
+    kept = list(model.staged_scores(X))
+    expect.close(kept[0], code(flips[0], model.classes_), "scores after 1 of 3 learners, each a new array")
     stages = [stage.tolist() for stage in model.staged_predict(X)]
     first, second = flips[0].tolist(), flips[1].tolist()
     expect.equal(stages, [first, second, y.tolist()], "predictions after 1, 2 and 3 learners")
@@ -161,6 +165,20 @@ def test_the_learning_rate_tempers_votes_and_weights():
     expect.close(seen[1], np.array([root, 1, 1, 1]) / (root + 3), "weights after half a step", rtol=1e-10)
     second = 0.5 * math.log(root + 2)
     expect.close(model.estimator_weights_, np.array([math.log(root), second]), "estimator_weights_")
+
+
+def test_of_classes_that_tie_the_first():
+    """Two votes of 1: log(K - 1) at the error 1/2, by the learning rate, and that of a perfect learner."""
+    y = np.array(["a", "b", "c", "c"])
+    first = ["b", "a", "c", "c"]
+    model, X, _ = scripted(y, [first, y], learning_rate=1 / math.log(2))
+    expect.close(
+        model.estimator_weights_, np.ones(2), "votes at the rate 1 / log 2; without a mistake 1 at any rate"
+    )
+    want = ["a", "a", "c", "c"]
+    expect.equal(model.predict(X).tolist(), want, "predictions where a and b tie in rows 0 and 1")
+    stages = [stage.tolist() for stage in model.staged_predict(X)]
+    expect.equal(stages, [first, want], "stages, where a and b tie in the second")
 
 
 # Certificates
@@ -232,6 +250,24 @@ def test_a_weight_is_a_number_of_rows():
     )
 
 
+@pytest.mark.parametrize("scale", [2.0**1023, 2.0**-1000], ids=["2^1023", "2^-1000"])
+def test_the_scale_of_weights_does_not_matter(scale):
+    X, y = problem(30)
+    weight = np.random.default_rng(1).uniform(0.5, 1.0, 30)
+    plain = AdaBoostClassifier(n_estimators=4).fit(X, y, weight).decision_function(X)
+    with expect.quiet(f"boosting with weights times {scale:.3g}"):
+        model = AdaBoostClassifier(n_estimators=4).fit(X, y, scale * weight)
+    got = model.decision_function(X)
+    expect.close(got, plain, f"decisions where all weights are times {scale:.3g}", rtol=1e-7)
+
+
+def test_a_class_without_weight_is_a_class():
+    model, _, _ = scripted([0, 1, 1, 0, 2], [[1, 1, 1, 0, 0]], 1, weight=[1, 1, 1, 1, 0])
+    expect.equal(model.classes_.tolist(), [0, 1, 2], "classes_ where class 2 has the weight 0")
+    want = np.array([math.log(3) + math.log(2)])
+    expect.close(model.estimator_weights_, want, "vote at the error 1/4: K is 3, class 2 counts", rtol=1e-10)
+
+
 # When to stop
 
 
@@ -245,6 +281,24 @@ def test_a_perfect_learner_ends_it():
     expect.close(model.decision_function(X), np.array([-2.0] * 3 + [2.0] * 3), "decision_function")
 
 
+def test_a_learner_that_is_wrong_where_there_is_no_weight_is_perfect():
+    y = np.array([0, 0, 1, 1])
+    answers = [[0, 0, 1, 0], [1, 0, 1, 1]]
+    try:
+        model, X, _ = scripted(y, answers, weight=[1, 1, 1, 0])
+    except (ValueError, ZeroDivisionError) as error:
+        raise AssertionError(
+            f"wrong on a row of weight 0 only, a learner has the error 0: it stays, and its vote counts 1\n"
+            f"  yours raised {type(error).__name__}: {error}"
+        ) from error
+    expect.equal(len(model.estimators_), 1, "learners where the first is wrong on a row of weight 0 only")
+    expect.close(model.estimator_weights_, np.ones(1), "its vote")
+    expect.equal(model.predict(X).tolist(), answers[0], "predictions")
+    model, _, _ = scripted(y, answers, n_estimators=2, weight=[1, 1, 1, 3e-13])
+    expect.equal(len(model.estimators_), 2, "learners where that row has a weight of 1e-13: a mistake")
+    expect.close(float(model.estimator_weights_[0]), 13 * math.log(10), "vote at the error 1e-13", rtol=1e-3)
+
+
 def test_a_learner_no_better_than_chance_ends_it_and_does_not_vote():
     y = np.array([0, 0, 1, 1])
     good, useless = [1, 0, 1, 1], [1, 1, 1, 1]
@@ -255,12 +309,27 @@ def test_a_learner_no_better_than_chance_ends_it_and_does_not_vote():
     expect.equal(model.predict(X).tolist(), good, "predictions")
     with expect.raises(ValueError, "0.5", "Scripted"):
         scripted(y, [useless] * 3, n_estimators=3)
+    with expect.raises(ValueError, "0.75", "0.5", "Scripted"):
+        scripted(y, [[1, 1, 0, 1]], n_estimators=1)
+
+
+def test_an_error_within_rounding_of_chance_is_chance():
+    y, answers = np.array([0, 1]), [[0, 0]]
+    with expect.raises(ValueError, "0.5", "Scripted"):
+        scripted(y, answers, n_estimators=1, weight=[0.5 + 1e-11, 0.5 - 1e-11])
+    model, _, _ = scripted(y, answers, n_estimators=1, weight=[0.5 + 1e-8, 0.5 - 1e-8])
+    expect.close(model.estimator_weights_, np.array([4e-8]), "vote at the error 1/2 - 1e-8", rtol=1e-3)
 
 
 def test_a_stump_cannot_learn_xor_and_two_questions_can():
     X, y = np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]]), np.array([0, 1, 1, 0])
     with expect.raises(ValueError, "0.5", "DecisionTreeClassifier"):
         AdaBoostClassifier().fit(X, y)
+    failed = AdaBoostClassifier()
+    with suppress(ValueError):
+        failed.fit(X, y)
+    with expect.raises(NotFittedError, "AdaBoostClassifier"):
+        failed.predict(X)
     model = AdaBoostClassifier(DecisionTreeClassifier(max_depth=2)).fit(X, y)
     expect.equal(model.predict(X).tolist(), y.tolist(), "predictions of trees of depth 2")
 
@@ -302,7 +371,8 @@ def test_inputs_stay_as_they_are_and_any_type_will_do():
 
 WRONG = [("n_estimators", 0, "0"), ("n_estimators", 2.5, "2.5"), ("learning_rate", 0.0, "0.0"),
          ("learning_rate", -1, "-1"), ("learning_rate", "slow", "slow"), ("estimator", "tree", "tree"),
-         ("estimator", Unweighted(), "sample_weight"), ("estimator", 7, "sample_weight")]  # fmt: skip
+         ("estimator", Unweighted(), "sample_weight"), ("estimator", 7, "sample_weight"),
+         ("estimator", DecisionTreeRegressor(), "DecisionTreeRegressor")]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "value", "named"), WRONG, ids=[f"{n}={v}" for n, v, _ in WRONG])

@@ -141,6 +141,8 @@ def test_boosting_by_its_definition(kind, settings):
         what = f"mean loss after round {t + 1}, {kind}"
         expect.close(float(model.train_score_[t]), float(by_hand(kind, y, F)[0]), what, rtol=1e-8)
     expect.close(raw(model, X), F, f"F of the training rows, {kind}", rtol=1e-8)
+    own = model.init_ + sum(step(trees, binned) for trees in model.estimators_)
+    expect.close(own, F, f"init_ and the values of estimators_, times the learning rate, {kind}", rtol=1e-8)
     expect.close(raw(model, new), F_new, f"F of new rows, {kind}", rtol=1e-8)
     expect.equal(len(model.train_score_), 4, "number of scores")
     expect.equal([len(trees) for trees in model.estimators_], [F.shape[1]] * 4, "trees of each round")
@@ -158,6 +160,14 @@ def test_before_the_first_tree_there_is_the_best_constant(kind):
     expect.close(got, shares, "first prediction: the mean, or the shares of the classes", atol=1e-6)
     stump = make(kind, n_estimators=3, min_samples_leaf=31).fit(X, y)
     expect.close(raw(stump, X), np.tile(first_F(kind, y), (60, 1)), "F if no tree may split", atol=1e-10)
+
+
+def test_a_tree_takes_its_share_of_the_step():
+    binned, g, h = np.array([[0, 0, 1, 1]], np.uint8), np.array([-1.0, -1, 3, 9]), np.ones(4)
+    model = GradientBoostingRegressor(learning_rate=0.5, max_depth=None)
+    tree = model.grow_one(binned, np.arange(3), g, h)
+    want = np.array([0.5, 0.5, -1.5, -1.5])
+    expect.close(tree.predict(binned), want, "values of a tree on rows 0, 1 and 2, at the learning rate 0.5")
 
 
 # Closed forms and certificates
@@ -239,6 +249,17 @@ def test_classes():
         expect.true(model.score(X, np.array(names)[y]) > 0.8, f"score on the training rows, {kind}: {model}")
 
 
+def test_the_first_of_classes_that_tie():
+    X, y = problem("three classes")
+    names = np.array(["a", "b", "c"])
+    three = GradientBoostingClassifier(n_estimators=1).fit(X, names[y])
+    F = np.array([[1.0, 1.0, 0.0], [0.0, 2.0, 2.0], [3.0, 3.0, 3.0]])
+    expect.equal(three.answers(F).tolist(), ["a", "b", "a"], f"classes where F is {F.tolist()}")
+    two = GradientBoostingClassifier(n_estimators=1).fit(X, names[y % 2])
+    F = np.array([[0.0], [1e-9], [-1e-9]])
+    expect.equal(two.answers(F).tolist(), ["a", "b", "a"], f"classes where F is {F.tolist()}")
+
+
 # Chance
 
 
@@ -274,6 +295,46 @@ def test_rows_held_out_teach_nothing():
     model = GradientBoostingRegressor(**settings, **held).fit(X, y)
     exact = int((np.abs(model.predict(X) - y) < 1e-9).sum())
     expect.equal(exact, 28, "rows that a tree without limits fits exactly, of 40 with 12 held out")
+    expect.close(np.asarray(model.init_), y.mean(keepdims=True), "init_, of all rows, also those held out")
+
+
+class Watched(GradientBoostingClassifier):
+    """Remembers the rows that each tree is grown on."""
+
+    def grow_one(self, binned, rows, g, h):
+        self.seen.append(sorted(np.asarray(rows).tolist()))
+        return super().grow_one(binned, rows, g, h)
+
+
+def test_each_round_draws_from_the_rows_that_teach():
+    """60 rows, 18 held out, and half of the other 42 in each of 30 rounds of 3 trees."""
+    X, y = problem("three classes")
+    settings = {"n_estimators": 30, "max_depth": 1, "subsample": 0.5, "validation_fraction": 0.3}
+    held_out = []
+    for seed in (0, 1):
+        rng = np.random.default_rng(seed)
+        model = Watched(n_iter_no_change=60, rng=rng, **settings)
+        model.seen = []
+        model.fit(X, y)
+        seen = model.seen
+        expect.equal([len(rows) for rows in seen], [21] * 90, "rows of each tree: half of those not held out")
+        rounds = [seen[t : t + 3] for t in range(0, 90, 3)]
+        once = all(a == b == c for a, b, c in rounds)
+        expect.true(once, "the three trees of a round should grow on the same rows: draw once a round")
+        teach = sorted(set().union(*seen))
+        expect.equal(len(teach), 42, "different rows that were drawn in 30 rounds, 18 of 60 being held out")
+        held = np.setdiff1d(np.arange(60), teach)
+        loss, _, _ = by_hand("three classes", y[held], raw(model, X)[held])
+        what = "last loss of the rows held out, as those that no tree was grown on"
+        expect.close(float(model.validation_score_[-1]), float(loss), what, rtol=1e-8)
+        for x, cuts in zip(X[teach].T, model.bin_thresholds_, strict=True):
+            what = "cuts of a feature, between the rows that are not held out"
+            expect.close(np.asarray(cuts), find_thresholds(x, 255), what)
+        expect.close(
+            np.asarray(model.init_), first_F("three classes", y), "init_, of all rows, also those held out"
+        )
+        held_out.append(held.tolist())
+    expect.true(held_out[0] != held_out[1], f"rows held out should be drawn, for two seeds: {held_out}")
 
 
 @pytest.mark.parametrize("kind", ["numbers", "two classes"])
@@ -291,7 +352,11 @@ def test_it_stops_when_rows_held_out_get_no_better(kind):
         best, waited = (score, 0) if score < best - 0.02 else (best, waited + 1)
         if waited == 4 and want is None:
             want = t + 1
-    expect.equal(n, want, f"the round after which 4 in a row were no better by 0.02: {np.round(scores, 4)}")
+    expect.true(
+        n == want,
+        f"it stopped after round {n}, expected {want or 'more'}: after 4 in a row that are not more than "
+        f"0.02 below the last round that was; losses of the rows held out {np.round(scores, 4)}",
+    )
     losses = LOSSES[kind](np.asarray(y, float)[:, None], raw(model, X)).value
     both = 0.7 * model.train_score_[-1] + 0.3 * scores[-1]
     expect.close(
@@ -299,6 +364,24 @@ def test_it_stops_when_rows_held_out_get_no_better(kind):
     )
     never = make(kind, n_estimators=3).fit(X, y)
     expect.equal(np.asarray(never.validation_score_).shape, (0,), "validation scores without rows held out")
+
+
+def test_what_counts_as_a_better_round():
+    """y = -1, 1 by x: whatever rows are held out, their loss after t rounds is 0.81^t / 2."""
+    y = np.tile([-1.0, 1.0], 20)
+    held = {"n_iter_no_change": 2, "tol": 0.1, "validation_fraction": 0.25}
+    model = GradientBoostingRegressor(**held, n_estimators=20, rng=np.random.default_rng(0))
+    model.fit(y[:, None], y)
+    scores, n = np.asarray(model.validation_score_), int(model.n_estimators_)
+    expect.close(scores, 0.5 * 0.81 ** np.arange(1, n + 1), "losses of the rows held out", rtol=1e-9)
+    expect.true(
+        n == 6,
+        f"it stopped after round {n}, expected 6: from 0.5 round 2 is better by more than 0.1, then "
+        "round 4 is, and rounds 5 and 6 are not (0.174 and 0.141 after 0.215)",
+    )
+    flat = GradientBoostingRegressor(**(held | {"tol": 0.0}), rng=np.random.default_rng(0))
+    flat.fit(y[:, None], np.full(40, 2.0))
+    expect.equal(int(flat.n_estimators_), 2, "rounds at tol 0 where the loss stays 0, never below it")
 
 
 def test_a_first_round_that_is_worse_than_the_start_is_the_last():

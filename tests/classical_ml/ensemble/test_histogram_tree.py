@@ -81,6 +81,14 @@ def test_few_values_are_cut_halfway():
     expect.close(three, np.array([1.5, 2.5]), "cuts of 3 values into 3 bins")
 
 
+def test_cuts_are_float64():
+    x = np.array([1.0, 1.1, 3.0, 5.0], np.float32)
+    want = (x.astype(float)[1:] + x[:-1]) / 2
+    for max_bins, cuts in ((4, want), (2, want[1:2])):
+        got = find_thresholds(x, max_bins)
+        expect.close(got, cuts, f"cuts of float32, {max_bins} bins", dtype=np.float64, rtol=1e-14)
+
+
 def test_many_values_are_cut_at_quantiles():
     x = np.array([5, 1, 8, 2, 6, 3, 7, 4.0])
     with expect.unchanged(x):
@@ -188,6 +196,43 @@ def test_of_equal_splits_the_first():
         expect.close(float(split.gain), 2.0, f"gain, {what}")
 
 
+def test_the_lowest_feature_comes_before_the_lowest_bin():
+    ones = [[1.0, 1, 1, 3], [3, 1, 1, 1]]
+    split = best_split(np.array([[[0.0, 0, -3, 3], [-3, 1, 1, 1]], ones, ones]), 1, 0.0)
+    expect.equal(
+        (int(split.feature), int(split.bin)), (0, 2), "(feature, bin), where (1, 0) has the same gain"
+    )
+    for seed in range(12):
+        binned, g, h = problem(30, seed=seed)
+        x = binned[0]
+        other = np.where(x > 3, 11 - x, 3 - x)  # the same halves, each backwards
+        hist = histogram(np.array([other, x]), np.arange(30), 1e6 * (g + 5 * (x > 3)), h, 8)
+        split = best_split(hist, 1, 0.0)
+        what = f"feature, where both have a cut with the same rows, the best but for rounding, seed {seed}"
+        expect.equal(int(split.feature), 0, what)
+
+
+def test_large_and_small_gains_are_told_apart():
+    """What is a rounding error is a question of the terms, and what is a tie, of the best gain."""
+    ones = np.ones(4)
+    split = best_split(np.array([[1e-6 * np.array([-1.0, -1, 1, 1])], [ones], [ones]]), 1, 0.0)
+    expect.true(split is not None, "gains of 2e-12 are gains where the terms are as small: got None")
+    expect.equal(int(split.bin), 1, "bin, where gains are 2 / 3, 2 and 2 / 3 times 1e-12")
+    G, ones = 1 + 1.7e-5 * np.repeat([-1.0, 1.0], 10), np.ones(20)
+    split = best_split(np.array([[G], [ones], [ones]]), 1, 0.0)
+    expect.equal(int(split.bin), 9, "bin, where the best gain is 3e-9 and its neighbours' a fifth below")
+
+
+@pytest.mark.parametrize("l2", [0.0, 3.0])
+def test_both_sides_need_curvature(l2):
+    ones = np.ones(3)
+    for G, H, want in (([-1.0, 1, 1], [1e-5, 1, 1], 1), ([1.0, 1, -1], [1, 1, 1e-5], 0)):
+        split = best_split(np.array([[G], [H], [ones]]), 1, l2)
+        found = None if split is None else int(split.bin)
+        told = f"bin {found} of H = {H} at lambda {l2:g}: each side needs an H of 0.001, lambda not counted"
+        expect.true(found == want, f"{told}; expected bin {want}")
+
+
 def test_where_there_is_nothing_to_gain():
     g, h, rows = np.array([0.1, 0.3, -0.2, 0.7]), np.ones(4), np.arange(4)
     binned = np.array([[0, 1, 2, 3]], np.uint8)
@@ -292,8 +337,9 @@ def test_leaves_go_where_the_gain_is():
     expect.close(tree.predict(x), np.repeat([0.0, 10.0, 20.5, 20.5], 5), "values of 3 leaves", rtol=1e-10)
 
 
-def test_all_255_bins():
-    x = np.arange(255).astype(np.uint8)[None]
-    g = np.random.default_rng(0).standard_normal(255)
-    tree = grow(x, np.arange(255), g, np.ones(255), **NO_LIMITS)
+@pytest.mark.parametrize("n_bins", [255, 256])
+def test_all_bins_of_a_byte(n_bins):
+    x = np.arange(n_bins).astype(np.uint8)[None]
+    g = np.random.default_rng(0).standard_normal(n_bins)
+    tree = grow(x, np.arange(n_bins), g, np.ones(n_bins), **NO_LIMITS)
     expect.close(tree.predict(x), -g, "values where each row has a leaf", rtol=1e-8, atol=1e-10)
