@@ -25,11 +25,11 @@ from classical_ml.estimator import Classifier, Estimator, Regressor
 
 
 def check_weight(sample_weight: ArrayLike | None, n_samples: int) -> np.ndarray:
-    """Weights (N,) as float64, ones for None.
+    """Weights (N,) as they are, as float64; ones for None.
 
     Raises:
         ValueError: they are not (N,) (the message names both shapes); one is negative, infinite or NaN (its
-            value); all are 0.
+            value); all are 0. Every message names sample_weight.
     """
     raise NotImplementedError("classical_ml.classification.decision_tree: TODO 3 of 8, check_weight")
 
@@ -64,13 +64,19 @@ class DecisionTree(Estimator):
     def check_parameters(self) -> None:
         """Refuse parameters that are not as `DecisionTreeClassifier` says.
 
+        NumPy's numbers are numbers, also for ``max_features``: np.int64(3) is a number of features, and
+        np.float64(0.5) a share.
+
         Raises:
             InvalidParameterError: as `Estimator.check_number` and `check_option`.
         """
         raise NotImplementedError("classical_ml.classification.decision_tree: TODO 1 of 8, DecisionTree.check_parameters")
 
     def count_features(self, n_features: int) -> int:
-        """How many of ``n_features`` are drawn for a node: a whole number in [1, n_features]."""
+        """How many of ``n_features`` are drawn for a node: a whole number in [1, n_features].
+
+        sqrt(n_features), log2(n_features) and a share of n_features are rounded down, and at least 1.
+        """
         raise NotImplementedError("classical_ml.classification.decision_tree: TODO 2 of 8, DecisionTree.count_features")
 
     def learn(self, X: np.ndarray, target: np.ndarray, sample_weight: ArrayLike | None) -> None:
@@ -123,8 +129,8 @@ class DecisionTreeClassifier(DecisionTree, Classifier):
     """A tree that asks about one feature at a time and answers with the shares of the classes in a leaf.
 
     Of equally good splits it takes the lowest feature, then the lowest threshold; equally good are splits
-    whose removed shares of the node's impurity differ by less than 1e-10. (scikit-learn draws one.) X stays
-    as precise as it is (scikit-learn rounds it to float32).
+    whose removed shares of the node's impurity are at most 1e-10 below the largest. (scikit-learn draws one.)
+    X stays as precise as it is (scikit-learn rounds it to float32).
 
     Args:
         criterion: "gini" or "entropy" (bits).
@@ -134,7 +140,7 @@ class DecisionTreeClassifier(DecisionTree, Classifier):
         min_impurity_decrease: a split must remove as much, measured as the node's share of all weight times
             the decrease of its impurity; a float in [0, inf).
         max_features: how many features are drawn for each node out of those that are not constant in it: an
-            int in [1, inf), a share in (0.0, 1.0], "sqrt", "log2", or None for all.
+            int in [1, inf), a share in (0.0, 1.0], "sqrt", "log2", or None for all; rounded down.
         ccp_alpha: what a leaf must be worth to stay, see `prune`; a float in [0, inf), 0 for no pruning.
         rng: needed where fewer than all features are drawn.
 

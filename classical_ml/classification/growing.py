@@ -82,9 +82,11 @@ def best_splits(
         features: (F, K), those that each node may ask about, in rising order.
 
     Returns:
-        Feature (K,), -1 where no cut between two different values leaves enough rows on both sides; threshold
-        (K,), halfway between the two values; and the removed share (K,) of the node's impurity. Of the splits
-        within TIE of the best, those of the lowest feature, and of these the one of the lowest threshold.
+        Feature (K,), threshold (K,), halfway between two values, and removed share (K,) of the node's
+        impurity. Where no cut between two different values leaves enough rows on both sides, the feature is
+        -1, the share 0, the threshold anything. Splits are equally good whose removed shares are at most TIE
+        below the largest (absolutely, not relative to it): of these the lowest feature is taken, then the
+        lowest threshold.
     """
     raise NotImplementedError("classical_ml.classification.growing: TODO 3 of 6, best_splits")
 
@@ -106,6 +108,9 @@ def draw_features(
     columns: np.ndarray, order: np.ndarray, count: np.ndarray, max_features: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Draw for each node ``max_features`` of the features that vary in it; where fewer do, others fill up.
+
+    Every node has a draw of its own, and those that vary in it are equally likely. A feature varies where two
+    of the node's values differ, by however little.
 
     Args:
         columns, order: as in `best_splits`.
@@ -138,13 +143,13 @@ def grow(
     Args:
         X: (N, D), finite.
         target: (N, V), one-hot for "gini" and "entropy".
-        weight: (N,), >= 0, not all 0; rows of weight 0 are left out.
+        weight: (N,), >= 0, not all 0; rows of weight 0 are left out, and no others.
         criterion: as in `describe`.
         max_depth: questions a row is asked at most, >= 1.
         min_samples_split: a node with fewer rows is a leaf.
         min_samples_leaf: a split leaves as many rows on both sides.
-        min_impurity_decrease: a split removes as much: the node's share of all weight times the decrease of
-            its impurity; up to rounding (a relative TIE).
+        min_impurity_decrease: a split removes as much: the node's share of all weight (not of the rows) times
+            the decrease of its impurity; up to rounding: times 1 - TIE at least.
         max_features: how many features, in [1, D], are drawn for each node.
         rng: draws them; None to draw none, and ask about all.
     """

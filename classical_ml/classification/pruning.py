@@ -41,8 +41,8 @@ def weakest_links(tree: Tree) -> Iterator[tuple[float, int, float]]:
     leaves but one. The quotient is the link of j, an alpha. The tree itself stays as it is.
 
     Yields:
-        The least alpha of the nodes that still have children, but never less than the one before; its node j;
-        and the sum of the risks of the leaves that there are once j is one.
+        The least alpha of the nodes that still have children, but never less than the one before, nor than 0;
+        its node j; and the sum of the risks of the leaves that there are once j is one.
     """
     raise NotImplementedError("classical_ml.classification.pruning: TODO 1 of 3, weakest_links")
 
@@ -51,8 +51,9 @@ def pruning_path(tree: Tree) -> PruningPath:
     """The alphas at which another part of the tree goes, and what is left then.
 
     Returns:
-        ccp_alphas: rising, from 0 for the whole tree to that of the root alone. Links that are equally weak,
-            up to rounding, go together.
+        ccp_alphas: rising, from 0 for the whole tree to that of the root alone. A link goes together with the
+            one before, up to rounding: if its alpha is larger by at most TIE, relatively, plus an ulp of the
+            root's risk. The alpha of such a group is that of its last link; with 0 it is 0.
         impurities: of the tree that `prune` leaves for each alpha, the sum of the risks of its leaves.
     """
     raise NotImplementedError("classical_ml.classification.pruning: TODO 2 of 3, pruning_path")
@@ -61,6 +62,7 @@ def pruning_path(tree: Tree) -> PruningPath:
 def prune(tree: Tree, alpha: float) -> Tree:
     """The tree without the links up to alpha: the smallest of its subtrees with the least cost.
 
-    The cost is the risk of the leaves plus alpha times their number. With alpha = 0 nothing is cut.
+    The cost is the risk of the leaves plus alpha times their number. "Up to alpha" allows a relative TIE;
+    with alpha = 0 nothing is cut.
     """
     raise NotImplementedError("classical_ml.classification.pruning: TODO 3 of 3, prune")

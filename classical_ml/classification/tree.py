@@ -25,7 +25,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-TIE = 1e-10  # what differs by less, relatively, may differ by rounding alone
+TIE = (
+    1e-10  # what differs by less may be equal: shares of an impurity absolutely, alphas and limits relatively
+)
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def describe(target: np.ndarray, weight: np.ndarray, node: np.ndarray, n_nodes: 
         criterion: "gini", "entropy" (in bits) or "squared_error" (summed over the V targets).
 
     Returns:
-        `Nodes`; where all targets of a node are equal, the impurity is exactly 0.
+        `Nodes`; the impurity is never below 0, and exactly 0 where all targets of a node are equal.
     """
     raise NotImplementedError("classical_ml.classification.tree: TODO 1 of 4, describe")
 

@@ -343,7 +343,7 @@ def _value_pattern(a, e, sizes: Mapping[str, int], scale: float) -> str:
         told = len(np.unique(np.abs(e[e != 0]))) > 1 or _whole(factor, [*a.shape, *sizes.values()])
         if told and np.allclose(ratio, factor, rtol=1e-6, atol=0):
             return _factor(factor, a.shape, sizes)
-    if close_to(np.abs(a), np.abs(e)):
+    if close_to(np.abs(a), np.abs(e)) and np.any(np.sign(a) * np.sign(e) < 0):
         return "the magnitudes are right, some signs are flipped"
     if a.size > 2 and close_to(a - e, np.full_like(a, (a - e).flat[0])):
         return f"yours is expected plus a constant, {float((a - e).flat[0]):.6g}"

@@ -38,7 +38,8 @@ def cubic_minimum(a: Point, b: Point) -> float:
     """Find the minimum of the cubic that has the values and the slopes of two points with different steps.
 
     Returns:
-        The step at the minimum, wherever it lies; NaN if the cubic has none or a value is not finite.
+        The step at the minimum, wherever it lies; NaN if the cubic has none or a value is not finite. Where
+        the cubic only levels out, between falling and falling or rising and rising: that step, or NaN.
     """
     raise NotImplementedError("optimization.optimizers.line_search: TODO 1 of 2, cubic_minimum")
 

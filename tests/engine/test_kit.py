@@ -58,6 +58,11 @@ def test_close_names_the_pattern(actual, says):
     assert says in text
 
 
+def test_no_sign_is_blamed_where_none_is_flipped():
+    assert "flipped" not in message(expect.close, 3e-33, 0.0, "a share")
+    assert "flipped" not in message(expect.close, np.array([3e-33, 0.0]), np.zeros(2), "shares")
+
+
 def test_close_names_a_transpose_of_a_square():
     assert "transpose" in message(expect.close, SQUARE.T.copy(), SQUARE, "y")
 

@@ -96,9 +96,11 @@ def best_splits(
         features: (F, K), those that each node may ask about, in rising order.
 
     Returns:
-        Feature (K,), -1 where no cut between two different values leaves enough rows on both sides; threshold
-        (K,), halfway between the two values; and the removed share (K,) of the node's impurity. Of the splits
-        within TIE of the best, those of the lowest feature, and of these the one of the lowest threshold.
+        Feature (K,), threshold (K,), halfway between two values, and removed share (K,) of the node's
+        impurity. Where no cut between two different values leaves enough rows on both sides, the feature is
+        -1, the share 0, the threshold anything. Splits are equally good whose removed shares are at most TIE
+        below the largest (absolutely, not relative to it): of these the lowest feature is taken, then the
+        lowest threshold.
     """
     starts, place = np.cumsum(nodes.size) - nodes.size, np.arange(order.shape[1])
     segment = np.repeat(np.arange(len(starts)), nodes.size)  # (M,)
@@ -106,7 +108,11 @@ def best_splits(
     node[order[0]] = segment
     share = weight / nodes.weight[node]  # (N,)
     unit = share if criterion == "entropy" else share / np.sqrt(nodes.impurity)[node]
-    away = ((target - nodes.value[node]) * unit[:, None]).T.copy()  # (V, N)
+    away = target - nodes.value[node]  # (N, V)
+    if criterion == "squared_error":  # far from 0 the values are rounded: what that leaves is taken out
+        for column in away.T:
+            column -= np.bincount(segment, (share * column)[order[0]])[node]
+    away = (away * unit[:, None]).T.copy()  # (V, N)
 
     rows = order if len(features) == len(order) else order[features[:, segment], place]  # (F, M)
     x = columns.ravel().take(features[:, segment] * columns.shape[1] + rows)  # (F, M)
@@ -149,6 +155,9 @@ def draw_features(
 ) -> np.ndarray:
     """Draw for each node ``max_features`` of the features that vary in it; where fewer do, others fill up.
 
+    Every node has a draw of its own, and those that vary in it are equally likely. A feature varies where two
+    of the node's values differ, by however little.
+
     Args:
         columns, order: as in `best_splits`.
         count: (K,), rows in each node.
@@ -184,13 +193,13 @@ def grow(
     Args:
         X: (N, D), finite.
         target: (N, V), one-hot for "gini" and "entropy".
-        weight: (N,), >= 0, not all 0; rows of weight 0 are left out.
+        weight: (N,), >= 0, not all 0; rows of weight 0 are left out, and no others.
         criterion: as in `describe`.
         max_depth: questions a row is asked at most, >= 1.
         min_samples_split: a node with fewer rows is a leaf.
         min_samples_leaf: a split leaves as many rows on both sides.
-        min_impurity_decrease: a split removes as much: the node's share of all weight times the decrease of
-            its impurity; up to rounding (a relative TIE).
+        min_impurity_decrease: a split removes as much: the node's share of all weight (not of the rows) times
+            the decrease of its impurity; up to rounding: times 1 - TIE at least.
         max_features: how many features, in [1, D], are drawn for each node.
         rng: draws them; None to draw none, and ask about all.
     """

@@ -25,7 +25,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-TIE = 1e-10  # what differs by less, relatively, may differ by rounding alone
+TIE = (
+    1e-10  # what differs by less may be equal: shares of an impurity absolutely, alphas and limits relatively
+)
 
 
 @dataclass(frozen=True)
@@ -100,20 +102,22 @@ def describe(target: np.ndarray, weight: np.ndarray, node: np.ndarray, n_nodes: 
         criterion: "gini", "entropy" (in bits) or "squared_error" (summed over the V targets).
 
     Returns:
-        `Nodes`; where all targets of a node are equal, the impurity is exactly 0.
+        `Nodes`; the impurity is never below 0, and exactly 0 where all targets of a node are equal.
     """
     total = np.bincount(node, weight, n_nodes)
     origin = np.zeros((n_nodes, target.shape[1]))
     if criterion == "squared_error":
         origin[node] = target  # measured from one of its rows, a node of equal targets has exactly their mean
-    sums = [np.bincount(node, weight * column, n_nodes) for column in (target - origin[node]).T]
-    value = origin + np.stack(sums, axis=1) / total[:, None]  # (K, V)
+    away = target - origin[node]  # (M, V)
+    sums = [np.bincount(node, weight * column, n_nodes) for column in away.T]
+    shift = np.stack(sums, axis=1) / total[:, None]  # (K, V)
+    value = origin + shift
     if criterion == "gini":
         impurity = 1.0 - (value * value).sum(axis=1)
     elif criterion == "entropy":
         impurity = -p_log_p(value).sum(axis=1)
     else:
-        squares = ((target - value[node]) ** 2).sum(axis=1)
+        squares = ((away - shift[node]) ** 2).sum(axis=1)  # far from 0 the value itself is rounded
         impurity = np.bincount(node, weight * squares, n_nodes) / total
     return Nodes(np.bincount(node, minlength=n_nodes), total, value, np.maximum(impurity, 0.0))
 

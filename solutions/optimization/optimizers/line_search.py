@@ -38,7 +38,8 @@ def cubic_minimum(a: Point, b: Point) -> float:
     """Find the minimum of the cubic that has the values and the slopes of two points with different steps.
 
     Returns:
-        The step at the minimum, wherever it lies; NaN if the cubic has none or a value is not finite.
+        The step at the minimum, wherever it lies; NaN if the cubic has none or a value is not finite. Where
+        the cubic only levels out, between falling and falling or rising and rising: that step, or NaN.
     """
     d1 = a.slope + b.slope - 3 * (a.value - b.value) / (a.step - b.step)
     scale = max(abs(d1), abs(a.slope), abs(b.slope)) or 1.0  # d1**2 overflows from 1e154

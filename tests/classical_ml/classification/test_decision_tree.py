@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from classical_ml.classification.decision_tree import DecisionTreeClassifier, DecisionTreeRegressor
+from classical_ml.classification.decision_tree import (
+    DecisionTreeClassifier,
+    DecisionTreeRegressor,
+    check_weight,
+)
 from classical_ml.estimator import InvalidParameterError, NotFittedError
 from curriculum.testing import expect
 from curriculum.testing.strategies import seeds
@@ -59,6 +63,9 @@ def test_a_tree_by_hand():
     expect.close(float(tree.tree_.threshold[0]), 16.0, "threshold, halfway between 12 and 20")
     expect.equal(int(tree.tree_.feature[0]), 0, "feature: height splits as well, the lower number is taken")
     expect.equal(tree.predict([[16.0, 0], [16.1, 0]]).tolist(), ["no", "yes"], "predictions at the threshold")
+    expect.equal(
+        (tree.classes_.tolist(), int(tree.n_classes_)), (["no", "yes"], 2), "classes_ and n_classes_"
+    )
     expect.equal((tree.get_depth(), tree.get_n_leaves()), (1, 2), "depth and leaves")
     numbers = DecisionTreeRegressor(max_depth=1).fit(X[:, :1], [1.0, 2.0, 3.0, 10.0, 11.0, 15.0])
     expect.close(numbers.predict([[0.0], [99.0]]), np.array([2.0, 12.0]), "means of the two leaves")
@@ -147,6 +154,18 @@ def test_only_the_ratios_of_the_weights_count():
         expect.true(a.get_n_leaves() > 2, f"the tree should have more than 2 leaves, has {a.get_n_leaves()}")
 
 
+def test_weights_are_used_as_they_are():
+    for three in ([1, 0, 3], np.float32([1, 0, 3]), (1.0, 0.0, 3.0)):
+        expect.close(check_weight(three, 3), np.array([1.0, 0, 3]), "weights [1, 0, 3]", dtype=np.float64)
+    expect.close(check_weight(None, 3), np.ones(3), "weights of None", dtype=np.float64)
+    X, y = np.array([[0.0], [1], [2]]), np.array([0, 1, 1])
+    for weight, want in (([1, 2, 4], [7.0, 1, 6]), (None, [3.0, 1, 2])):
+        for kind in (DecisionTreeClassifier, DecisionTreeRegressor):
+            tree = kind().fit(X, y, weight).tree_
+            what = f"weights of the nodes of a {kind.__name__}, sample_weight={weight}"
+            expect.close(tree.weighted_n_node_samples, np.array(want), what)
+
+
 def test_a_row_without_weight_is_not_there_but_its_class_is():
     X, y = np.array([[0.0], [1], [2], [3], [10]]), np.array(["a", "a", "b", "b", "c"])
     model = DecisionTreeClassifier().fit(X, y, [1, 1, 1, 1, 0])
@@ -217,13 +236,22 @@ def test_a_tree_without_splits_finds_nothing_important():
 def test_max_features_in_all_its_forms():
     X, y = np.random.default_rng(0).standard_normal((20, 39)), np.arange(20) % 2
     forms = ((None, 39), ("sqrt", 6), ("log2", 5), (1, 1), (5, 5), (50, 39), (1.0, 39), (0.5, 19), (0.01, 1))
+    forms += ((np.int64(3), 3), (np.float64(0.5), 19))  # NumPy's numbers mean the same
     for max_features, want in forms:
         model = DecisionTreeClassifier(max_features=max_features, rng=np.random.default_rng(0)).fit(X, y)
         expect.equal(
             int(model.max_features_), want, f"max_features_ of 39 with max_features={max_features!r}"
         )
-    model = DecisionTreeClassifier(max_features="log2", rng=np.random.default_rng(0)).fit(X[:, :1], y)
-    expect.equal(int(model.max_features_), 1, "max_features_ of 1 with max_features='log2'")
+    for max_features, n, want in (
+        ("log2", 1, 1),
+        ("sqrt", 8, 2),
+        ("log2", 7, 2),
+        ("log2", 8, 3),
+        ("sqrt", 9, 3),
+    ):
+        model = DecisionTreeClassifier(max_features=max_features, rng=np.random.default_rng(0))
+        what = f"max_features_ of {n} with max_features={max_features!r}, rounded down and at least 1"
+        expect.equal(int(model.fit(X[:, :n], y).max_features_), want, what)
     for draws in (3, "sqrt"):
         a, b = (
             DecisionTreeClassifier(max_features=draws, rng=np.random.default_rng(4)).fit(X, y)
@@ -395,6 +423,7 @@ WRONG = [
     ("min_samples_split", 1, ("1",)),
     ("min_samples_split", 2.5, ("2.5",)),
     ("min_samples_leaf", 0, ("0",)),
+    ("min_samples_leaf", 2.5, ("2.5",)),
     ("min_impurity_decrease", -0.1, ("-0.1",)),
     ("ccp_alpha", -1.0, ("-1.0",)),
     ("ccp_alpha", float("nan"), ("nan",)),
@@ -402,6 +431,7 @@ WRONG = [
     ("max_features", 1.5, ("1.5",)),
     ("max_features", 0.0, ("0.0",)),
     ("max_features", "all", ("'all'",)),
+    ("max_features", "auto", ("'auto'",)),
     ("max_features", True, ("True",)),
 ]
 
@@ -419,6 +449,27 @@ def test_parameters_out_of_range_are_named(name, value, named):
         [1],
         "the prediction once it is mended",
     )
+
+
+def test_parameters_are_checked_before_the_data_and_stay_as_they_are():
+    X, y = np.array([[0.0], [1.0]]), np.array([0, 1])
+    for kind in (DecisionTreeClassifier, DecisionTreeRegressor):
+        with expect.raises(InvalidParameterError, "max_depth", "-3"):
+            kind(max_depth=-3).fit([[np.nan], [1.0]], y)
+        model = kind(min_samples_split=2)
+        before = model.get_params()
+        expect.equal(model.fit(X, y).get_params(), before, f"parameters of a {kind.__name__} after fit")
+
+
+def test_an_estimator_whose_fit_failed_is_not_fitted():
+    X, y = np.array([[0.0], [2.0]]), np.array([0, 1])
+    for kind in (DecisionTreeClassifier, DecisionTreeRegressor):
+        model = kind()
+        with expect.raises(ValueError, "sample_weight", "-1.0"):
+            model.fit(X, y, [1.0, -1.0])
+        with expect.raises(NotFittedError, kind.__name__):
+            model.predict(X)
+        expect.equal(model.fit(X, y).predict(X).astype(int).tolist(), [0, 1], "predictions once it is fitted")
 
 
 def test_a_regressor_knows_no_gini():

@@ -212,7 +212,7 @@ def test_what_each_cut_removes(criterion):
                 expect.close(float(found[at]), want, what, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("least", [1, 3])
+@pytest.mark.parametrize("least", [1, 3], ids=["every cut", "3 rows on either side"])
 def test_the_best_split_of_each_node_of_a_level(least):
     """Three nodes of 5, 6 and 2 rows; in the last one both rows are equal, so that nothing can be cut."""
     rng = np.random.default_rng(1)
@@ -237,7 +237,11 @@ def test_the_best_split_of_each_node_of_a_level(least):
         expect.equal(int(feature[k]), f, f"feature of node {k}, with {least} rows on either side")
         expect.close(float(threshold[k]), (low + high) / 2, f"threshold of node {k}")
         expect.close(
-            float(removed[k]), most / float(nodes.impurity[k]), f"removed share of node {k}", rtol=1e-9
+            float(removed[k]),
+            most / float(nodes.impurity[k]),
+            f"removed share of node {k}",
+            rtol=1e-9,
+            atol=1e-12,
         )
     one = np.array([[1, 0, 1]])
     feature, _, _ = best_splits(columns, order, target, weight, nodes, "gini", 1, one)
@@ -260,6 +264,11 @@ def test_features_are_drawn_among_those_that_vary():
         line = [int(f) for f in drawn[:, k]]
         expect.true(sorted(set(line)) == line, f"features in rising order, each once, got {line}")
         expect.true(set(vary) <= set(line), f"those that vary come first: {vary} should be in {line}")
+    near = np.array([[0.0, 0.0], [0.0, 1e-13]])
+    drawn = [int(draw_features(near, np.array([[0, 1]] * 2), np.array([2]), 1, rng)[0, 0]) for _ in range(20)]
+    expect.equal(
+        sorted(set(drawn)), [1], "the feature drawn where 0 is constant, 1 has the values 0 and 1e-13"
+    )
 
 
 # The tree
@@ -368,6 +377,14 @@ def test_only_the_ratios_of_the_weights_count():
         expect.true(n_leaves(a) > 2, f"the tree should have more than 2 leaves, has {n_leaves(a)}")
 
 
+def test_a_row_of_little_weight_is_there():
+    for criterion in CRITERIA:
+        tree = made([[0.0], [1.0]], [0, 1], criterion, [1.0, 1e-13])
+        expect.equal(
+            tree.n_node_samples.tolist(), [2, 1, 1], f"rows in the nodes, weights 1, 1e-13 ({criterion})"
+        )
+
+
 def test_rows_without_weight_are_left_out():
     X = np.array([[0.0], [1], [2], [3], [10]])
     tree = made(X, [0.0, 0, 1, 1, 9], "squared_error", [1, 0, 0, 1, 0])
@@ -382,6 +399,32 @@ def test_of_equal_splits_the_lowest_feature_then_the_lowest_threshold():
         expect.equal(int(tree.feature[0]), 1, f"of equal features 1, 2 and 3, the split's ({criterion})")
         tree = made(x[:, None], [0, 1, 1, 0], criterion, max_depth=1)
         expect.close(float(tree.threshold[0]), 0.5, f"of equal cuts 0.5 and 2.5, the tree's ({criterion})")
+
+
+def test_splits_that_remove_nothing_but_rounding_are_equally_good():
+    """The parity of three bits: the first question removes exactly 0, whichever it is, but for rounding."""
+    bits = np.array(list(itertools.product([0.0, 1.0], repeat=3)))
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        X = rng.permutation(np.repeat(bits, int(rng.integers(2, 4)), axis=0))
+        y = np.where(X.sum(axis=1) % 2, 0.7, 0.1)
+        tree = made(X, y, "squared_error", np.full(len(y), 0.1), max_depth=1)
+        expect.equal(
+            int(tree.feature[0]),
+            0,
+            f"feature of a split where all three remove a share of 0 (rows in the order {seed}; a share that"
+            " is lower by at most TIE, absolutely, is as good)",
+        )
+
+
+def test_a_split_that_is_better_by_more_than_rounding_is_taken():
+    """Feature 0 leaves a row of weight 1e-8 on the wrong side, feature 1 leaves none."""
+    X, y = np.array([[0.0, 0], [0, 0], [1, 1], [1, 1], [1, 0]]), np.array([0, 0, 1, 1, 0])
+    for criterion in CRITERIA:
+        tree = made(X, y, criterion, [1, 1, 1, 1, 1e-8], max_depth=1)
+        expect.equal(
+            int(tree.feature[0]), 1, f"the feature whose split removes all ({criterion}), by 1e-8 more than 0"
+        )
 
 
 # Limits
@@ -412,6 +455,24 @@ def test_min_impurity_decrease_weighs_a_node_by_its_share():
     for least, leaves in ((0.0, 3), (second, 3), (second * 1.001, 2), (first, 2), (first * 1.001, 1)):
         tree = made(X, y, min_impurity_decrease=least)
         expect.equal(n_leaves(tree), leaves, f"leaves with min_impurity_decrease={least:.6g}")
+
+
+def test_min_impurity_decrease_counts_weights_and_not_rows():
+    """The two rows 0 and 1 have 9/10 of the weight: parting them takes 1/4 in 9/10 of it to 0."""
+    X, y, weight = np.arange(10.0)[:, None], np.array([0, 1] + [10] * 8), np.array([9, 9] + [0.25] * 8)
+    root = float(weight @ (y - weight @ y / 20) ** 2 / 20)
+    for least, leaves in ((0.2, 3), (0.25 * 0.9, 3), (0.23, 2), (root, 1)):
+        tree = made(X, y, "squared_error", weight, min_impurity_decrease=least)
+        expect.equal(n_leaves(tree), leaves, f"leaves with min_impurity_decrease={least:.6g}, rows weighed")
+
+
+def test_min_impurity_decrease_allows_for_rounding_only():
+    for scale in (1.0, 1e-6):
+        X, y = np.arange(2.0)[:, None], scale * np.arange(2.0)
+        for least, leaves in ((0.25, 2), (0.25 * (1 + 1e-8), 1), (10.0, 1)):
+            tree = made(X, y, "squared_error", min_impurity_decrease=least * scale**2)
+            what = f"leaves where {least * scale**2:.10g} must be removed and {0.25 * scale**2:.10g} can be"
+            expect.equal(n_leaves(tree), leaves, what)
 
 
 def test_min_impurity_decrease_is_in_the_units_of_the_criterion():
@@ -457,6 +518,23 @@ def test_every_node_draws_anew_and_wastes_no_draw_on_a_constant():
     X = np.array(list(itertools.product([0.0, 1.0], repeat=5)))  # every question makes its feature constant
     tree = made(X, np.arange(32), max_features=1, rng=rng)
     expect.equal(n_leaves(tree), 32, "leaves for 32 rows that differ, with one feature drawn for each node")
+
+
+def test_every_node_of_a_level_has_its_own_draw():
+    """All six features tell as much: with one draw a level, its nodes all ask about the same one."""
+    rng, used = np.random.default_rng(3), []
+    for _ in range(3):
+        X = rng.standard_normal((400, 6))
+        limits = {"max_depth": 4, "min_samples_leaf": 5, "max_features": 1, "rng": rng}
+        tree = made(X, X.sum(axis=1), "squared_error", **limits)
+        levels = [set() for _ in range(5)]
+        for node, _, depth in walk(tree, X):
+            levels[depth] |= {int(tree.feature[node])} - {-2}
+        used += [sorted(level) for level in levels[1:4]]
+    expect.true(
+        max(map(len, used)) > 1,
+        f"every node draws its own features, here one of 6; the nodes of the levels ask about {used}",
+    )
 
 
 # Types and edges

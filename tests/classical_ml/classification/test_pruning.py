@@ -70,10 +70,11 @@ def by_hand(impurity, weight, left, right):
     )
 
 
-def four_groups():
-    """0 0 1 1 10 10 11 11, parted in the middle and then in the middle of each half."""
+def four_groups(a=0.0, b=1.0, c=10.0, d=11.0, scale=1.0):
+    """Two of each number, a a b b c c d d, parted in the middle and then in the middle of each half."""
     left, right = [1, 2, -1, -1, 5, -1, -1], [4, 3, -1, -1, 6, -1, -1]
-    return by_hand([25.25, 0.25, 0, 0, 0.25, 0, 0], [8, 4, 2, 2, 4, 2, 2], left, right)
+    lower, upper, whole = (float(np.var(y)) * scale for y in ([a, b], [c, d], [a, b, c, d]))
+    return by_hand([whole, lower, 0, 0, upper, 0, 0], [8, 4, 2, 2, 4, 2, 2], left, right)
 
 
 def subtrees(tree, node=0):
@@ -143,6 +144,43 @@ def test_links_by_hand():
     expect.close(np.array([i for _, i in found]), np.array([0.125, 0.25, 25.25]), "risks", rtol=1e-9)
     nodes = [int(j) for _, j, _ in weakest_links(four_groups())]
     expect.equal((sorted(nodes[:2]), nodes[2]), ([1, 4], 0), "nodes that are cut, the root last")
+
+
+def equal_links(seed, depth=6):
+    """A full tree whose splits all remove the same, so that rounding decides which link is the larger."""
+    rng = np.random.default_rng(seed)
+    each = float(rng.uniform(0.01, 1.0))
+    impurity, left, right = [], [], []
+
+    def add(levels):
+        here = len(left)
+        impurity.append(float(rng.uniform()))
+        left.append(-1)
+        right.append(-1)
+        if levels:
+            left[here], right[here] = add(levels - 1), add(levels - 1)
+            impurity[here] = impurity[left[here]] + impurity[right[here]] + each
+        return here
+
+    add(depth)
+    return by_hand(impurity, [1] * len(left), left, right), each
+
+
+def test_alphas_never_fall():
+    for seed in range(30):
+        tree, each = equal_links(seed)
+        alphas = np.array([float(alpha) for alpha, _, _ in weakest_links(tree)])
+        what = f"alphas of splits that all remove {each:.6g}"
+        expect.close(alphas, np.full(len(alphas), each), what, rtol=1e-9)
+        fall = float(np.diff(alphas).min(initial=0.0))
+        expect.true(
+            fall == 0, f"no alpha is less than the one before it, not even by rounding: one is by {-fall:.3g}"
+        )
+    worse = by_hand([0.3, 0.1 + 0.2, 0.1 + 0.2], [4, 2, 2], [1, -1, -1], [2, -1, -1])
+    alpha = next(iter(weakest_links(worse)))[0]
+    expect.true(
+        alpha >= 0, f"no alpha is less than 0: the link here is -5.6e-17 by rounding, yours {alpha:.3g}"
+    )
 
 
 # The best subtree
@@ -241,6 +279,20 @@ def test_equally_weak_links_go_together():
     expect.close(impurities, np.array([0.0, 0.25, 25.25]), "impurities", rtol=1e-9, atol=1e-12)
     leaves = [n_leaves(prune(four_groups(), a)) for a in (0.0, 0.1, 0.125, 24.0, 25.0)]
     expect.equal(leaves, [4, 4, 2, 2, 1], "leaves at alpha 0, 0.1, 0.125, 24 and 25")
+
+
+def test_equal_and_unequal_are_relative():
+    """In any unit of the targets, equal links are one step, and those 4e-6 apart are two."""
+    for unit in (1.0, 1e-6, 1e-8, 1e6):
+        alphas, _ = pruning_path(four_groups(scale=unit**2))
+        expect.close(
+            alphas, np.array([0.0, 0.125, 25.0]) * unit**2, f"alphas in units of {unit:g}", rtol=1e-9
+        )
+    for numbers in ((0.0, 1.0, 10.0, 11.0 + 2e-6), (0.0, 1.0, 1e4, 10002.0)):
+        alphas, _ = pruning_path(four_groups(*numbers))
+        a, b, c, d = numbers
+        want = np.array([0.0, (b - a) ** 2 / 8, (d - c) ** 2 / 8, ((c + d - a - b) / 4) ** 2])
+        expect.close(alphas, want, f"alphas of two of each of {numbers}: no two are equal", rtol=1e-8)
 
 
 def test_links_that_differ_by_rounding_are_equally_weak():

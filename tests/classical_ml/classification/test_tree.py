@@ -129,6 +129,13 @@ def test_impurities_by_hand():
         expect.close(got, np.array([want]), f"{criterion} of {target.tolist()}", rtol=1e-9)
 
 
+def test_the_squared_error_is_summed_over_the_targets():
+    target = np.array([[0.0, 5.0], [2.0, 5.0], [4.0, 8.0]])
+    nodes = describe(target, np.array([1.0, 1.0, 2.0]), np.zeros(3, int), 1, "squared_error")
+    expect.close(nodes.value, np.array([[2.5, 6.5]]), "the means of two targets")
+    expect.close(nodes.impurity, np.array([2.75 + 2.25]), "their variances 2.75 and 2.25, added up")
+
+
 # Rows in a tree
 
 

@@ -1,5 +1,6 @@
 """A line search: the cubic against its closed form, the step against its conditions on difficult lines."""
 
+import itertools
 import math
 
 import numpy as np
@@ -102,6 +103,10 @@ LINES = {
     "log barrier": barrier,
     "overflow": overflow,
     "slope of NaN": unknown_slope,
+    "many tiny minima": lambda t: (  # what counts as rounding is relative to the value
+        1e-20 * (0.1 * (t - 3) ** 2 - math.sin(9 * t)),
+        1e-20 * (0.2 * (t - 3) - 9 * math.cos(9 * t)),
+    ),
     "valley far above 0": lambda t: (1e3 + (t - 1) ** 2, 2 * (t - 1)),
 }
 
@@ -196,11 +201,14 @@ def test_a_line_that_only_rises_gives_step_zero():
 
 
 def test_values_that_differ_by_rounding_are_told_by_their_slopes():
-    """f = 1 + 1e-17 ((t - 1)^2 - 1) is 1 everywhere here, or one unit in the last place above it."""
-    for above in (0.0, 2.0**-52):
-        t, _, df = strong_wolfe(lambda t, above=above: (1 + above, 2e-17 * (t - 1)), 1.0, -2e-17, 0.01)
+    """f = h + 1e-17 ((t - 1)^2 - 1) is h everywhere here, or one unit in the last place above it."""
+    for height, above in itertools.product((1.0, 2.0**20), (0.0, 2.0**-52)):
+        line = lambda t, f=height * (1 + above): (f, 2e-17 * (t - 1))  # noqa: E731
+        t, _, df = strong_wolfe(line, height, -2e-17, 0.01)
         expect.true(
-            t > 0 and abs(df) <= 1.81e-17, f"step {t:g} with slope {df:g}, expected one with at most 1.8e-17"
+            t > 0 and abs(df) <= 1.81e-17,
+            f"step {t:g} with slope {df:g}, expected one with at most 1.8e-17; the values are {height:g},"
+            " or an ulp above it: rounding is relative to |f(0)|",
         )
 
 
