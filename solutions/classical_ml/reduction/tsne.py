@@ -359,12 +359,13 @@ class TSNE(Estimator):
         rate = self.learning_rate
         if isinstance(rate, str):
             rate = max(len(X) / self.early_exaggeration / 4, 50.0)
-        settings = {"learning_rate": float(rate), "min_grad_norm": self.min_grad_norm, "check_every": CHECK}
-
+        walk = partial(
+            descend, learning_rate=float(rate), min_grad_norm=self.min_grad_norm, check_every=CHECK
+        )
         exaggerated = partial(slope, exaggeration=self.early_exaggeration)
         early = min(EXPLORATION, self.max_iter)
-        Y, first = descend(exaggerated, Y, early, momentum=0.5, **settings)
-        Y, second = descend(slope, Y, self.max_iter - first, momentum=0.8, **settings)
+        Y, first = walk(exaggerated, Y, early, momentum=0.5)
+        Y, second = walk(slope, Y, self.max_iter - first, momentum=0.8)
 
         self.embedding_, self.kl_divergence_ = Y, divergence(Y)
         self.n_iter_, self.learning_rate_ = first + second, float(rate)
