@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import pytest
 sys.path.append(str(Path(__file__).parents[2]))
 
 from tests.engine import minicourse
+
+# A shell that starts the tests in the background makes them ignore Ctrl-C, and every process they start, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
