@@ -1,0 +1,380 @@
+r"""Convolution: the same small linear map at every place of an image.
+
+    y[n, k, i, j] = b[k] + sum_{c, u, v} w[k, c, u, v] x[n, c, s i + d u - p, s j + d v - p]
+
+with stride s, dilation d and zeros of width p around the image. (Strictly a correlation: nothing is flipped.)
+Multiply by G = dL/dy and sum, and one trilinear form of x, w and G is left. Hold two of the three, and it is
+a linear map of the third:
+
+    correlate(x, w) = y          what the layer computes
+    spread(G, w)    = dL/dx      every output gives back to the places that it saw
+    gather(x, G)    = dL/dw      every weight collects over the places where it stood
+
+Each one's derivatives are the other two, so these three are closed under differentiation, to any order.
+
+All three are matrix products once the receptive fields lie in rows, R S C numbers each. A whole batch of rows
+needs R S times the memory of the images. So they are made for a few images at a time, about as much as the
+cache holds, used and forgotten; channels lie last in memory, so that a row is R pieces of S C numbers.
+
+Shapes   x (N, C, H, W), w (K, C/G, R, S) with G groups, b (K,), y (N, K, I, J), I = output_size(H, R, ...).
+         Arrays inside are channels-last, (N, H, W, C); results have the shape (N, C, H, W) over that memory.
+Source   LeCun et al. 1998, "Gradient-based learning applied to document recognition", sec. II.A; Dumoulin &
+         Visin 2016, arXiv:1603.07285, relationships 6 (size), 13 and 14 (transposed), sec. 5.1 (dilation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from math import prod, sqrt
+from numbers import Integral
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from foundations.computational_graph import Array, Function, Operand, Tensor, as_array
+from foundations.shaping import reshape, transpose
+from nn_core.initialization import kaiming_uniform
+from nn_core.module import Module, Parameter
+
+PIECE = 1 << 21  # bytes of rows made at once
+Pair = tuple[int, int]
+
+
+class Geometry(NamedTuple):
+    """How a kernel moves over an image: each (down, across), in pixels; groups of channels apart."""
+
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+
+
+def output_size(size: int, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> int:
+    """Places of a kernel along an axis: (size + 2 padding - dilation (kernel - 1) - 1) // stride + 1.
+
+    Args:
+        size: of the image, in pixels.
+        kernel: its number of weights along the axis.
+        stride: pixels from place to place.
+        padding: zeros at each end.
+        dilation: pixels from weight to weight.
+
+    Raises:
+        ValueError: the kernel covers more pixels than there are; the message names both numbers, its
+            dilation (kernel - 1) + 1 and size + 2 padding.
+
+    >>> output_size(32, 3, stride=2, padding=1)
+    16
+    """
+    padded, extent = size + 2 * padding, dilation * (kernel - 1) + 1
+    if padded < extent:
+        raise ValueError(f"a kernel over {extent} pixels does not fit {size} + 2 * {padding} = {padded}")
+    return (padded - extent) // stride + 1
+
+
+def framed(x: Array, frame: Pair) -> Array:
+    """(N, C, H, W) -> channels last, with zeros around it: (N, H + 2 frame[0], W + 2 frame[1], C), C order.
+
+    A negative frame cuts off as many pixels instead.
+    """
+    (p, q), (h, w) = frame, x.shape[2:]
+    x = x[:, :, max(0, -p) : h - max(0, -p), max(0, -q) : w - max(0, -q)].transpose((0, 2, 3, 1))
+    if p <= 0 and q <= 0 and x.flags.c_contiguous:
+        return x
+    p, q, (n, h, w, c) = max(0, p), max(0, q), x.shape
+    image = np.zeros_like(x, shape=(n, h + 2 * p, w + 2 * q, c), order="C")
+    image[:, p : p + h, q : q + w] = x
+    return image
+
+
+def windows(image: Array, kernel: Pair, geometry: Geometry) -> Array:
+    """What the kernel sees at each place, as a view: (N, H, W, C), padded -> (N, I, J, R, S, C).
+
+    Of the stride (s, t) and the dilation (d, e), [n, i, j, u, v] is ``image[n, s i + d u, t j + e v]``.
+    """
+    (s, t), (d, e) = geometry.stride, geometry.dilation
+    extent = (d * (kernel[0] - 1) + 1, e * (kernel[1] - 1) + 1)
+    seen = sliding_window_view(image, extent, axis=(1, 2))  # (N, H', W', C, *extent), at stride 1
+    return seen[:, ::s, ::t, :, ::d, ::e].transpose((0, 1, 2, 4, 5, 3))
+
+
+def parts(shape: Sequence[int], itemsize: int) -> Iterator[tuple[slice, slice]]:
+    """Cut the places so that what is seen there, ``shape`` (N, I, J, ...), fills about `PIECE` bytes a part.
+
+    Yields:
+        (images, lines of places): some images with all their lines, or of one image some lines.
+    """
+    n, i, *line = shape
+    size = max(1, prod(line) * itemsize)  # bytes
+    images, lines = max(1, PIECE // (size * i)), min(i, max(1, PIECE // size))
+    for first in range(0, n, images):
+        for top in range(0, i, lines):
+            yield slice(first, min(n, first + images)), slice(top, min(i, top + lines))
+
+
+def correlate(image: Array, weight: Array, geometry: Geometry) -> Array:
+    """image (N, H, W, C), padded, weight (R, S, C, K) -> (N, I, J, K): windows times weight, part by part."""
+    r, s, _, k = weight.shape
+    seen = windows(image, (r, s), geometry)  # (N, I, J, R, S, C)
+    columns = weight.reshape((-1, k))  # (R S C, K)
+    dtype = np.result_type(image.dtype, weight.dtype)
+    y = np.empty_like(image, shape=(*seen.shape[:3], k), dtype=dtype, order="C")
+    for part in parts(seen.shape, image.dtype.itemsize):
+        np.matmul(seen[part].reshape((-1, len(columns))), columns, out=y[part].reshape((-1, k)))
+    return y
+
+
+def gather(image: Array, grad: Array, kernel: Pair, geometry: Geometry) -> Array:
+    """image (N, H, W, C), padded, grad (N, I, J, K) -> (R, S, C, K): the adjoint in the weight."""
+    c, k = image.shape[3], grad.shape[3]
+    seen, dtype = windows(image, kernel, geometry), np.result_type(image.dtype, grad.dtype)
+    total = np.zeros_like(grad, shape=(kernel[0] * kernel[1] * c, k), dtype=dtype, order="C")
+    for part in parts(seen.shape, image.dtype.itemsize):
+        total += seen[part].reshape((-1, len(total))).T @ grad[part].reshape((-1, k))
+    return total.reshape((*kernel, c, k))
+
+
+def spread(grad: Array, weight: Array, size: Pair, geometry: Geometry) -> Array:
+    """grad (N, I, J, K), weight (R, S, C, K) -> (N, *size, C), the padded image: the adjoint in the image."""
+    (r, s, c, k), (n, i, j, _) = weight.shape, grad.shape
+    (down, across), (d, e) = geometry.stride, geometry.dilation
+    dtype = np.result_type(grad.dtype, weight.dtype)
+    image = np.zeros_like(grad, shape=(n, *size, c), dtype=dtype, order="C")
+    rows = weight.reshape((-1, k)).T  # (K, R S C)
+    for images, lines in parts((n, i, j, r * s * c), grad.dtype.itemsize):
+        given = grad[images, lines].reshape((-1, k)) @ rows
+        given = given.reshape((-1, lines.stop - lines.start, j, r, s, c))
+        for u in range(r):  # one addition for each weight: the pixels of one never overlap, those of two may
+            for v in range(s):
+                below = slice(lines.start * down + d * u, lines.stop * down + d * u, down)
+                image[images, below, e * v : e * v + across * j : across] += given[:, :, :, u, v]
+    return image
+
+
+def turned(grad: Array, weight: Array, geometry: Geometry) -> Array:
+    """What `spread` gives at stride 1, faster: grad, framed, seen by the kernel turned by 180 degrees."""
+    return correlate(grad, weight[::-1, ::-1].transpose((0, 1, 3, 2)), geometry)
+
+
+def by_group(rule: Callable[..., Array], groups: int, a: Array, b: Array, *settings: object) -> Array:
+    """``rule(a, b, *settings)`` for each of ``groups`` equal cuts of the last axes, side by side."""
+    if groups == 1:
+        return rule(a, b, *settings)
+    c, k = a.shape[-1] // groups, b.shape[-1] // groups
+    cuts = [(a[..., g * c : (g + 1) * c], b[..., g * k : (g + 1) * k]) for g in range(groups)]
+    return np.concatenate([rule(*cut, *settings) for cut in cuts], axis=-1)
+
+
+class Correlate(Function):
+    """x (N, C, H, W), weight (K, C/G, R, S) and possibly bias (K,) -> y (N, K, I, J)."""
+
+    fresh = True
+
+    def __init__(self, geometry: Geometry):
+        self.geometry = geometry
+
+    def forward(self, x: Array, weight: Array, bias: Array | None = None) -> Array:
+        """Return y: `correlate` of the framed x, for each group, plus the bias. Weights as (R, S, C/G, K)."""
+        image, kernels = framed(x, self.geometry.padding), weight.transpose((2, 3, 1, 0))  # (R, S, C/G, K)
+        y = by_group(correlate, self.geometry.groups, image, kernels, self.geometry)
+        if bias is not None:
+            y += bias
+        return y.transpose((0, 3, 1, 2))  # (N, K, I, J), channels last in memory
+
+    def backward(self, grad):
+        """Map G (N, K, I, J) to (spread(G, w), gather(x, G)) or, with a bias, also the sum of G over places.
+
+        None for what nobody needs.
+        """
+        x, weight, *bias = self.operands
+        settings = {"geometry": self.geometry}
+        by_x = Spread.apply(grad, weight, size=x.shape[2:], **settings) if self.needs(0) else None
+        by_weight = Gather.apply(x, grad, kernel=weight.shape[2:], **settings) if self.needs(1) else None
+        if not bias:
+            return by_x, by_weight
+        if not self.needs(2):
+            return by_x, by_weight, None
+        rows = reshape(transpose(grad, (0, 2, 3, 1)), (-1, len(weight)))  # (N I J, K)
+        ones = np.ones_like(as_array(grad), shape=rows.shape[0])  # 1^T G by BLAS, as in Linear
+        return by_x, by_weight, ones @ rows
+
+
+class Spread(Function):
+    """grad (N, K, I, J), weight (K, C/G, R, S) -> (N, C, *size): the adjoint of `Correlate` in x.
+
+    ``size`` (H, W) is the image's: with a stride, several sizes have the same number of places.
+    """
+
+    fresh = True
+
+    def __init__(self, size: Pair, geometry: Geometry):
+        self.size, self.geometry = (size[0], size[1]), geometry
+
+    def forward(self, grad: Array, weight: Array) -> Array:
+        """Return dL/dx: `spread` for each group, without the padding; at stride 1 by `turned`."""
+        stride, (p, q), (d, e), groups = self.geometry
+        (h, w), (i, j) = self.size, grad.shape[2:]
+        kernels = weight.transpose((2, 3, 1, 0))  # (R, S, C/G, K)
+        frame = (d * (weight.shape[2] - 1) - p, e * (weight.shape[3] - 1) - q)
+        if stride == (1, 1) and (h, w) == (i + frame[0] - p, j + frame[1] - q):
+            x = by_group(turned, groups, framed(grad, frame), kernels, self.geometry)
+        else:  # with a stride, `turned` would need zeros between the numbers of G
+            size = (h + 2 * p, w + 2 * q)
+            x = by_group(spread, groups, framed(grad, (0, 0)), kernels, size, self.geometry)
+            x = x[:, p : p + h, q : q + w]
+        return x.transpose((0, 3, 1, 2))  # (N, C, H, W)
+
+    def backward(self, u):
+        """Map U (N, C, *size) to (correlate(U, w), gather(U, G)); None for what nobody needs."""
+        grad, weight = self.operands
+        settings = {"geometry": self.geometry}
+        by_grad = Correlate.apply(u, weight, **settings) if self.needs(0) else None
+        by_weight = Gather.apply(u, grad, kernel=weight.shape[2:], **settings) if self.needs(1) else None
+        return by_grad, by_weight
+
+
+class Gather(Function):
+    """x (N, C, H, W), grad (N, K, I, J) -> (K, C/G, *kernel): the adjoint of `Correlate` in the weight.
+
+    ``kernel`` is (R, S): with a stride, several have the same number of places.
+    """
+
+    fresh = True
+
+    def __init__(self, kernel: Pair, geometry: Geometry):
+        self.kernel, self.geometry = (kernel[0], kernel[1]), geometry
+
+    def forward(self, x: Array, grad: Array) -> Array:
+        """Return dL/dw: `gather` for each group."""
+        image, given = framed(x, self.geometry.padding), framed(grad, (0, 0))
+        weight = by_group(gather, self.geometry.groups, image, given, self.kernel, self.geometry)
+        return weight.transpose((3, 2, 0, 1))  # (K, C/G, R, S)
+
+    def backward(self, v):
+        """Map V, of the weight's shape, to (spread(G, V), correlate(x, V)); None for what nobody needs."""
+        x, grad = self.operands
+        settings = {"geometry": self.geometry}
+        by_x = Spread.apply(grad, v, size=x.shape[2:], **settings) if self.needs(0) else None
+        return by_x, (Correlate.apply(x, v, **settings) if self.needs(1) else None)
+
+
+def pair(value: object, name: str, low: int) -> Pair:
+    """An int, or two, as (down, across).
+
+    Raises:
+        ValueError: it is neither, or below ``low``; the message names what it is for and the value.
+    """
+    both = (value, value) if isinstance(value, Integral) else value
+    fits = isinstance(both, Sequence) and all(isinstance(n, Integral) and int(n) >= low for n in both)
+    if not isinstance(both, Sequence) or not fits or len(both) != 2:
+        raise ValueError(f"{name} must be an int of at least {low}, or two of them, got {value!r}")
+    return int(both[0]), int(both[1])
+
+
+def conv2d(
+    x: Operand,
+    weight: Operand,
+    bias: Operand | None = None,
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Let a bank of kernels look at every place of a batch of images.
+
+    Args:
+        x: images, (N, C, H, W).
+        weight: kernels, (K, C/G, R, S).
+        bias: an offset for each kernel, (K,), or None.
+        stride: pixels from place to place, an int or (down, across), >= 1.
+        padding: zeros at each end of both axes, in pixels, >= 0.
+        dilation: pixels from weight to weight, >= 1.
+        groups: G; channels and kernels are cut into G parts that do not see each other.
+
+    Returns:
+        (N, K, I, J), I = output_size(H, R, stride, padding, dilation), J likewise.
+
+    Raises:
+        ValueError: the shapes do not fit (the message names those of x, weight and bias, and groups); a
+            kernel does not fit the padded image, as `output_size`; a setting is out of its range (its name
+            and value).
+    """
+    s, p, d = pair(stride, "stride", 1), pair(padding, "padding", 0), pair(dilation, "dilation", 1)
+    x_shape, w_shape = as_array(x).shape, as_array(weight).shape
+    b_shape = None if bias is None else as_array(bias).shape
+    fits = len(x_shape) == len(w_shape) == 4 and b_shape in (None, w_shape[:1])
+    fits = fits and groups >= 1 and w_shape[0] % groups == 0 and x_shape[1] == groups * w_shape[1]
+    if not fits:
+        raise ValueError(
+            "conv2d expects x (N, C, H, W), weight (K, C / groups, R, S) and bias (K,) or None, "
+            f"got x {x_shape}, weight {w_shape}, bias {b_shape} and groups {groups}"
+        )
+    for axis in (0, 1):  # raises where the kernel does not fit
+        output_size(x_shape[2 + axis], w_shape[2 + axis], s[axis], p[axis], d[axis])
+    operands = (x, weight) if bias is None else (x, weight, bias)
+    return Correlate.apply(*operands, geometry=Geometry(s, p, d, groups))
+
+
+class Conv2d(Module):
+    """A layer of ``out_channels`` kernels: (N, in_channels, H, W) -> (N, out_channels, I, J).
+
+    Weight and bias begin uniform on [-1/sqrt(F), 1/sqrt(F)] with F = in_channels / groups * R * S, the number
+    of inputs of each output: PyTorch's choice.
+
+    Args:
+        in_channels: C >= 1.
+        out_channels: K >= 1.
+        kernel_size: (R, S), or an int for both, >= 1.
+        stride, padding, dilation, groups: as `conv2d`.
+        bias: learn an offset for each kernel.
+        rng: where the initial numbers come from, first those of the weight.
+        dtype: of the parameters.
+
+    Attributes:
+        weight: Parameter (K, C/G, R, S).
+        bias: Parameter (K,), or None.
+        kernel_size, stride, padding, dilation: (down, across), as `pair` makes them.
+        groups: as it was given.
+
+    Raises:
+        ValueError: channels or groups below 1, or groups does not divide both channel counts (the message
+            names the three numbers); another setting is out of its range (its name and value).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] = 1,
+        padding: int | Sequence[int] = 0,
+        dilation: int | Sequence[int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        *,
+        rng: np.random.Generator,
+        dtype: type | np.dtype = np.float32,
+    ):
+        super().__init__()
+        if min(in_channels, out_channels, groups) < 1 or in_channels % groups or out_channels % groups:
+            raise ValueError(
+                "Conv2d needs at least 1 channel on each side, both divisible by groups, got "
+                f"in_channels={in_channels}, out_channels={out_channels}, groups={groups}"
+            )
+        self.kernel_size = pair(kernel_size, "kernel_size", 1)
+        self.stride, self.padding = pair(stride, "stride", 1), pair(padding, "padding", 0)
+        self.dilation, self.groups = pair(dilation, "dilation", 1), groups
+        shape = (out_channels, in_channels // groups, *self.kernel_size)
+        bound = 1.0 / sqrt(prod(shape[1:]))
+        self.weight = Parameter(kaiming_uniform(shape, a=sqrt(5.0), rng=rng, dtype=dtype))
+        self.bias = Parameter(rng.uniform(-bound, bound, out_channels), dtype=dtype) if bias else None
+
+    def forward(self, x: Operand) -> Tensor:
+        """x (N, in_channels, H, W) -> (N, out_channels, I, J)."""
+        return conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+    def extra_repr(self) -> str:
+        k, c = self.weight.shape[0], self.weight.shape[1] * self.groups
+        settings = f"{c}, {k}, kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+        return f"{settings}, dilation={self.dilation}, groups={self.groups}, bias={self.bias is not None}"
