@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def check(course: Course, request: Request) -> int:
     """Grade what the command names; without a name, whatever was started."""
     began, modules = time.monotonic(), request.chosen(course)
-    if phase := request.phase(course):
+    if not request.modules and (phase := request.phase(course)):
         modules += [course.module(path) for path in phase.again]
     if request.modules:
         runner.warm(course, modules)  # numpy and pytest load there while rich loads here

@@ -223,6 +223,9 @@ def test_a_phase_can_grade_a_module_of_an_earlier_one_again(
     here.solve("utils/scale")
     assert main(["check", "2"]) == PASSED
     assert "every module of phase 2" not in capsys.readouterr().out, "phase 1 is what was graded"
+    here.solve("utils/area")
+    assert main(["check", "utils/area", "PHASE=2"]) == PASSED
+    assert "utils/scale" not in capsys.readouterr().out, "a module was named, and nothing else"
 
 
 def test_a_phase_grades_again_only_what_an_earlier_one_has_built(here: MiniCourse):
