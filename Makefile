@@ -3,7 +3,7 @@
 
 VERBS := check watch next list progress hint solution reset milestone lab doctor \
          swap unswap reference-branch test verify stubs new bench picture curriculum-md
-SETTINGS := PHASE MODULE STACK IMPL V JSON GIVE_UP FORCE NAME WIDTH ARGS
+SETTINGS := PHASE MODULE STACK IMPL V JSON GIVE_UP FORCE FRESH NAME WIDTH ARGS
 
 ifeq ($(OS),Windows_NT)
     PYTHON ?= python

@@ -57,3 +57,10 @@ def mlp_pass() -> sizes.Workload:
                 p *= inputs[i] > 0
 
     return run
+
+
+def conv_memory() -> sizes.Workload:
+    """Bytes of the input and the output of the layer of 64 channels: what nobody can do without."""
+    c = sizes.CONVOLUTIONS["conv_64"]
+    places = sizes.IMAGES * c.side**2
+    return lambda: 4.0 * places * (c.channels + c.kernels)

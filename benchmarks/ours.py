@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from functools import partial
+
 import numpy as np
 
 from architectures.mlp import MLP
+from architectures.resnet import resnet18
 from benchmarks import sizes
 from classical_ml.classification.decision_tree import DecisionTreeClassifier
 from classical_ml.classification.svm import SVC
@@ -17,11 +21,19 @@ from foundations.elementwise import tanh
 from nn_core.activations.gelu import GELU
 from nn_core.activations.relu import ReLU
 from nn_core.activations.softmax import Softmax
+from nn_core.conv import narrow, winograd
+from nn_core.conv.conv2d import Conv2d
 from nn_core.module import Module, Sequential
 from nn_core.normalization.batchnorm import BatchNorm2d
 from nn_core.normalization.layernorm import LayerNorm
+from nn_core.pooling.avgpool import AvgPool2d
+from nn_core.pooling.maxpool import MaxPool2d
 from optimization.losses.cross_entropy import CrossEntropyLoss
 from optimization.optimizers.adam import Adam
+from optimization.optimizers.sgd import SGD
+
+winograd.enable()  # as a program that trains convolutional networks does
+narrow.enable()
 
 
 def version() -> str:
@@ -95,6 +107,72 @@ def norm_relu() -> sizes.Workload:
     return _both_ways(Sequential(BatchNorm2d(64), ReLU()), sizes.maps())
 
 
+def norm_relu_last() -> sizes.Workload:
+    return _both_ways(Sequential(BatchNorm2d(64), ReLU()), sizes.channels_last(64, 32))
+
+
+def max_pool() -> sizes.Workload:
+    return _both_ways(MaxPool2d(2), sizes.channels_last(64, 32))
+
+
+def avg_pool() -> sizes.Workload:
+    return _both_ways(AvgPool2d(2), sizes.channels_last(64, 32))
+
+
+def _convolution(name: str) -> sizes.Workload:
+    c = sizes.CONVOLUTIONS[name]
+    layer = _conv2d(c)
+    return _both_ways(layer, sizes.channels_last(c.channels, c.side), to_input=not c.first)
+
+
+def _conv2d(c: sizes.Convolution) -> Conv2d:
+    rng = np.random.default_rng(0)
+    return Conv2d(c.channels, c.kernels, 3, c.stride, 1, bias=False, rng=rng)
+
+
+conv_64 = partial(_convolution, "conv_64")
+conv_128 = partial(_convolution, "conv_128")
+conv_stride = partial(_convolution, "conv_stride")
+conv_16 = partial(_convolution, "conv_16")
+conv_32 = partial(_convolution, "conv_32")
+conv_stem = partial(_convolution, "conv_stem")
+
+
+def conv_memory() -> sizes.Workload:
+    """Bytes of all arrays that are there after the forward pass and were not before, the input included."""
+    c = sizes.CONVOLUTIONS["conv_64"]
+    layer = _conv2d(c)
+
+    def run() -> float:
+        tracemalloc.start()
+        y = layer(Tensor(sizes.channels_last(c.channels, c.side), requires_grad=True))
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        del y
+        return float(held)
+
+    return run
+
+
+def _resnet(name: str) -> sizes.Workload:
+    """A training step of ResNet-18 with the CIFAR stem: forward, backward, SGD with momentum."""
+    rng = np.random.default_rng(0)
+    network = resnet18(sizes.CLASSES, width=sizes.RESNETS[name], stem="cifar", rng=rng)
+    loss_of, optimizer = CrossEntropyLoss(), SGD(network.parameters(), lr=0.01, momentum=0.9)
+    pixels, labels = sizes.colours()
+
+    def run() -> None:
+        optimizer.zero_grad()
+        loss_of(network(Tensor(pixels)), labels).backward()
+        optimizer.step()
+
+    return run
+
+
+resnet_64 = partial(_resnet, "resnet_64")
+resnet_16 = partial(_resnet, "resnet_16")
+
+
 def softmax() -> sizes.Workload:
     return _both_ways(Softmax(-1), sizes.features())
 
@@ -103,13 +181,13 @@ def layernorm() -> sizes.Workload:
     return _both_ways(LayerNorm(128), sizes.features())
 
 
-def _both_ways(layer: Module, x: np.ndarray) -> sizes.Workload:
-    """Forward, and backward to the input and the parameters."""
-    cotangent = np.ones_like(x)
+def _both_ways(layer: Module, x: np.ndarray, *, to_input: bool = True) -> sizes.Workload:
+    """Forward, and backward to the input, unless nobody asks for that, and the parameters."""
+    cotangent = np.ones_like(layer(Tensor(x)).data)
     parameters = list(layer.parameters())
 
     def run() -> None:
-        layer(Tensor(x, requires_grad=True)).backward(cotangent)
+        layer(Tensor(x, requires_grad=to_input)).backward(cotangent)
         for parameter in parameters:
             parameter.grad = None
 

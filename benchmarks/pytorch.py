@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -74,6 +75,79 @@ def norm_relu() -> sizes.Workload:
     return _both_ways(nn.Sequential(nn.BatchNorm2d(64), nn.ReLU()), torch.from_numpy(sizes.maps()))
 
 
+def norm_relu_last() -> sizes.Workload:
+    return _both_ways(nn.Sequential(nn.BatchNorm2d(64), nn.ReLU()), _channels_last(64, 32))
+
+
+def max_pool() -> sizes.Workload:
+    return _both_ways(nn.MaxPool2d(2), _channels_last(64, 32))
+
+
+def avg_pool() -> sizes.Workload:
+    return _both_ways(nn.AvgPool2d(2), _channels_last(64, 32))
+
+
+def _convolution(name: str) -> sizes.Workload:
+    c = sizes.CONVOLUTIONS[name]
+    layer = nn.Conv2d(c.channels, c.kernels, 3, c.stride, 1, bias=False)
+    layer.to(memory_format=torch.channels_last)
+    return _both_ways(layer, _channels_last(c.channels, c.side), to_input=not c.first)
+
+
+conv_64 = partial(_convolution, "conv_64")
+conv_128 = partial(_convolution, "conv_128")
+conv_stride = partial(_convolution, "conv_stride")
+conv_16 = partial(_convolution, "conv_16")
+conv_32 = partial(_convolution, "conv_32")
+conv_stem = partial(_convolution, "conv_stem")
+
+
+def _channels_last(channels: int, side: int) -> torch.Tensor:
+    x = torch.from_numpy(sizes.channels_last(channels, side))
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+class _Block(nn.Module):
+    """The basic block of a ResNet, as torchvision writes it."""
+
+    def __init__(self, c: int, k: int, stride: int):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(c, k, 3, stride, 1, bias=False), nn.BatchNorm2d(k)
+        self.conv2, self.bn2 = nn.Conv2d(k, k, 3, 1, 1, bias=False), nn.BatchNorm2d(k)
+        self.relu = nn.ReLU(inplace=True)
+        same = c == k and stride == 1
+        short = [] if same else [nn.Conv2d(c, k, 1, stride, bias=False), nn.BatchNorm2d(k)]
+        self.downsample = nn.Sequential(*short)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        y += self.downsample(x)
+        return self.relu(y)
+
+
+def _resnet(name: str) -> sizes.Workload:
+    width = sizes.RESNETS[name]
+    layers = [nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+    for c, k in pairwise((width, width, 2 * width, 4 * width, 8 * width)):
+        layers += [_Block(c, k, 1 if c == k else 2), _Block(k, k, 1)]
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8 * width, sizes.CLASSES)]
+    network, loss_of = nn.Sequential(*layers).to(memory_format=torch.channels_last), nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
+    pixels, labels = (torch.from_numpy(a) for a in sizes.colours())
+    pixels = pixels.contiguous(memory_format=torch.channels_last)
+
+    def run() -> None:
+        optimizer.zero_grad()
+        loss_of(network(pixels), labels).backward()
+        optimizer.step()
+
+    return run
+
+
+resnet_64 = partial(_resnet, "resnet_64")
+resnet_16 = partial(_resnet, "resnet_16")
+
+
 def softmax() -> sizes.Workload:
     return _both_ways(nn.Softmax(-1), torch.from_numpy(sizes.features()))
 
@@ -82,11 +156,12 @@ def layernorm() -> sizes.Workload:
     return _both_ways(nn.LayerNorm(128), torch.from_numpy(sizes.features()))
 
 
-def _both_ways(layer: nn.Module, x: torch.Tensor) -> sizes.Workload:
-    cotangent = torch.ones_like(x)
+def _both_ways(layer: nn.Module, x: torch.Tensor, *, to_input: bool = True) -> sizes.Workload:
+    with torch.no_grad():
+        cotangent = torch.ones_like(layer(x))
 
     def run() -> None:
-        layer(x.detach().requires_grad_()).backward(cotangent)
+        layer(x.detach().requires_grad_(to_input)).backward(cotangent)
         layer.zero_grad()
 
     return run

@@ -1,7 +1,8 @@
 """One stack in a process of its own: ``python server.py ROOT STACK``, then requests on standard input.
 
 A request is ``workload repeats``; the answer, a line, is the CPU time of one run in seconds: at one thread
-that is the time on an idle machine, and what else runs on this one disturbs it less.
+that is the time on an idle machine, and what else runs on this one disturbs it less. Where a run returns a
+number, such as bytes, that is the answer.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ def main(root: str, stack: str) -> None:
         run = workloads[name]
         start = time.process_time()
         for _ in range(int(repeats)):
-            run()
-        print((time.process_time() - start) / int(repeats), flush=True)
+            found = run()
+        seconds = (time.process_time() - start) / int(repeats)
+        print(found if isinstance(found, float) else seconds, flush=True)
 
 
 if __name__ == "__main__":

@@ -51,8 +51,9 @@ SETTINGS = {
         Setting("JSON", "a file for the results as data, - for standard output"),
         Setting("GIVE_UP", "see the solution before yours passes", flag=True),
         Setting("FORCE", "overwrite edited files, after a backup", flag=True),
+        Setting("FRESH", "begin anew, in place of going on with a run that was cut short", flag=True),
         Setting("NAME", "a name for what is made"),
-        Setting("WIDTH", "columns of the screen", number=True),
+        Setting("WIDTH", "columns of the screen; for milestone, channels of its network", number=True),
         Setting("ARGS", "handed on as they are"),
     )
 }
@@ -143,7 +144,7 @@ VERBS = {
              ("MODULE", "GIVE_UP", "WIDTH")),
         Verb("reset", "back to the stub; your file is kept as a backup", "upkeep:reset", ("MODULE",)),
         Verb("milestone", "the training run that ends a phase", "upkeep:milestone",
-             ("PHASE", "STACK", "IMPL", "NAME", "ARGS")),
+             ("PHASE", "STACK", "IMPL", "NAME", "WIDTH", "FRESH", "ARGS")),
         Verb("lab", "an experiment on how learning works", "upkeep:lab", ("NAME",)),
         Verb("doctor", "is this machine fit", "doctor:doctor"),
         Verb("swap", "put the solutions in the workspace, yours kept", "upkeep:swap", ("PHASE", "MODULE"),

@@ -1,7 +1,8 @@
 """What makes NumPy fast and has nothing to do with the mathematics: the allocator, and the threads of BLAS.
 
 glibc takes every array over 128 KiB fresh from the operating system and gives it back at once, so each
-operation on arrays of that size pays for page faults. `reuse_memory` tells it to keep what it has.
+operation on arrays of that size pays for page faults. `reuse_memory` tells it to keep what it has. A thread
+gets a heap of its own, which ends at 64 MiB and goes back when it is empty: so all must use the first one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import ctypes
 import os
 import sys
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # malloc.h
 KEEP = (1 << 31) - 1  # bytes: never hand the top of the heap back
 NEVER_MAP = (1 << 30, 1 << 25)  # bytes: arrays up to 1 GiB from the heap; older glibc allows 32 MiB at most
 
@@ -19,6 +20,8 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 def reuse_memory() -> bool:
     """Make this process reuse the memory of freed arrays. Does nothing where the C library is not glibc.
+
+    Threads that begin after the call do so, too.
 
     Returns:
         Whether it was possible.
@@ -32,7 +35,8 @@ def reuse_memory() -> bool:
     except (OSError, AttributeError):
         return False
     mapped = any(mallopt(M_MMAP_THRESHOLD, size) for size in NEVER_MAP)
-    return bool(mallopt(M_TRIM_THRESHOLD, KEEP)) and mapped
+    shared = mallopt(M_ARENA_MAX, 1)  # threads use the heap of the first
+    return bool(mallopt(M_TRIM_THRESHOLD, KEEP)) and bool(shared) and mapped
 
 
 def blas_environment(threads: int | None = None) -> dict[str, str]:

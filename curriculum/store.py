@@ -78,7 +78,7 @@ def write_file(
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     except OSError as error:
         raise StoreError(
             f"{shown(path, root)} could not be written: {_reason(error, path)}; it is as it was before"
@@ -93,7 +93,7 @@ def remove_file(path: Path, root: Path) -> None:
     """
     try:
         path.unlink(missing_ok=True)
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     except OSError as error:
         raise StoreError(f"{shown(path, root)} could not be removed: {_reason(error, path)}") from error
 
@@ -111,7 +111,7 @@ def set_aside(path: Path, root: Path) -> Path:
     aside = path.with_name(f"{path.stem}.damaged-{_name(content)}{path.suffix}")
     try:
         os.replace(path, aside)
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     except OSError as error:
         raise StoreError(f"{shown(path, root)} could not be renamed: {_reason(error, path)}") from error
     return aside
@@ -127,7 +127,7 @@ def make_folder(folder: Path) -> None:
     if not folder.is_dir():
         make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
-        _flush_folder(folder.parent)
+        flush_folder(folder.parent)
 
 
 def _is_plain(path: Path, root: Path) -> bool:
@@ -163,7 +163,7 @@ def _write_and_flush(path: Path, content: bytes, mode: int | None) -> None:
         os.chmod(path, mode)
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """Make a rename in ``folder`` survive a power cut, where the platform can."""
     if sys.platform == "win32":  # a folder cannot be opened there
         return
@@ -300,7 +300,7 @@ def lock(root: Path, timeout: float = 20.0) -> Iterator[None]:
         raise StoreError(f"{shown(path, root)} could not be opened: {_reason(error, path)}") from error
     try:
         deadline = time.monotonic() + timeout
-        while not _try_lock(handle):
+        while not try_lock(handle):
             if time.monotonic() > deadline:
                 raise StoreError(
                     f"another command has been changing files for {timeout:g} s: let it end, or stop it"
@@ -309,7 +309,7 @@ def lock(root: Path, timeout: float = 20.0) -> Iterator[None]:
         try:
             yield
         finally:
-            _unlock(handle)
+            unlock(handle)
     finally:
         os.close(handle)
 
@@ -317,21 +317,21 @@ def lock(root: Path, timeout: float = 20.0) -> Iterator[None]:
 if sys.platform == "win32":
     import msvcrt
 
-    def _try_lock(handle: int) -> bool:
+    def try_lock(handle: int) -> bool:
         try:
             msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
         except OSError:
             return False
         return True
 
-    def _unlock(handle: int) -> None:
+    def unlock(handle: int) -> None:
         os.lseek(handle, 0, os.SEEK_SET)
         msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
 
 else:
     import fcntl
 
-    def _try_lock(handle: int) -> bool:
+    def try_lock(handle: int) -> bool:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -340,5 +340,5 @@ else:
             raise
         return True
 
-    def _unlock(handle: int) -> None:
+    def unlock(handle: int) -> None:
         fcntl.flock(handle, fcntl.LOCK_UN)  # explicitly: a forked child may hold a copy of the handle

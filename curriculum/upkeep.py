@@ -72,6 +72,8 @@ def milestone(course: Course, request: Request) -> int:
         raise UsageError(f"milestone needs a phase, one of {phases or 'none yet'}: make milestone PHASE=1")
     stack = "solutions" if request.get("IMPL") == "solutions" else request.get("STACK", "mine")
     arguments = shlex.split(request.get("ARGS"))
+    arguments += ["--width", request.get("WIDTH")] if request.on("WIDTH") else []
+    arguments += ["--fresh"] if request.on("FRESH") else []
     return milestone.run(
         course, request.get("PHASE"), stack=stack, name=request.get("NAME"), arguments=arguments
     )

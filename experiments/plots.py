@@ -17,6 +17,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, LogNorm, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 BLUE, VERMILION, GREEN, PURPLE, ORANGE = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"
 COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE)
@@ -141,30 +142,62 @@ def confusion(axes: Axes, counts: np.ndarray, classes: Sequence[str]) -> None:
             axes.text(
                 column, row, f"{counts[row, column]}", ha="center", va="center", fontsize=8, weight=weight
             )
-    axes.set_xticks(range(len(classes)), classes)
+    slanted = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(range(len(classes)), classes, **(slanted if max(map(len, classes)) > 3 else {}))
     axes.set_yticks(range(len(classes)), classes)
     axes.set(xlabel="predicted", ylabel="true")
     axes.grid(False)
 
 
 def pictures(axes: Axes, images: np.ndarray, captions: Sequence[str], columns: int) -> None:
-    """Grey images in rows, each below its caption: one mosaic on one axes, as an axes each is slow to draw.
+    """Images in rows, each below its caption: one mosaic on one axes, as an axes each is slow to draw.
 
     Args:
         axes: where to draw.
-        images: (N, H, W); bright is ink.
+        images: (N, H, W), bright is ink; or (N, 3, H, W), red, green and blue in [0, 255].
         captions: N texts of two lines.
         columns: images in a row.
     """
-    n, height, width = images.shape
+    n, *_, height, width = images.shape
+    if images.ndim == 4:
+        images = 255 - images.transpose(0, 2, 3, 1)  # (N, H, W, 3): as ink, so that paper is 0 here, too
     above, between = height // 2, width // 4  # room for two lines of caption, and between columns
     rows = -(-n // columns)
-    mosaic = np.zeros((rows * (height + above), columns * (width + between)), images.dtype)
+    mosaic = np.zeros((rows * (height + above), columns * (width + between), *images.shape[3:]), images.dtype)
     for i, (image, caption) in enumerate(zip(images, captions, strict=True)):
         top, left = i // columns * (height + above) + above, i % columns * (width + between)
         mosaic[top : top + height, left : left + width] = image
         axes.text(left + width / 2, top - 1, caption, ha="center", va="bottom", fontsize=7, linespacing=1.1)
-    axes.imshow(mosaic, cmap="Greys", vmin=0)
+    if images.ndim == 4:
+        axes.imshow(255 - mosaic)
+    else:
+        axes.imshow(mosaic, cmap="Greys", vmin=0)
+    axes.axis("off")
+
+
+def filters(axes: Axes, weight: np.ndarray) -> None:
+    """The filters of a first layer, side by side: zero is grey, the strongest weight black or white.
+
+    Args:
+        axes: where to draw.
+        weight: (K, 1, R, S), bright is positive; or (K, 3, R, S), channels are red, green and blue.
+    """
+    n, channels, height, width = weight.shape
+    if channels not in (1, 3):
+        raise ValueError(f"filters of 1 or 3 channels can be shown, got weights {weight.shape}")
+    strongest = np.abs(weight).max(axis=(1, 2, 3), keepdims=True)
+    shown = 0.5 + 0.5 * weight / np.where(strongest > 0.0, strongest, 1.0)  # (K, C, R, S) in [0, 1]
+    columns = -(-n // max(1, round((n / 2) ** 0.5)))  # about twice as wide as high
+    rows = -(-n // columns)
+    mosaic = np.ones((rows * (height + 1), columns * (width + 1), 3))
+    for i, each in enumerate(shown.transpose(0, 2, 3, 1)):
+        top, left = i // columns * (height + 1), i % columns * (width + 1)
+        mosaic[top : top + height, left : left + width] = each  # (R, S, 1) or (R, S, 3)
+        corner = (left - 0.5, top - 0.5)
+        axes.add_patch(
+            Rectangle(corner, width, height, fill=False, edgecolor="0.5", linewidth=0.6, clip_on=False)
+        )
+    axes.imshow(mosaic[:-1, :-1])
     axes.axis("off")
 
 

@@ -1,17 +1,21 @@
 """A training run leaves a folder behind: ``runs/<name>_###/``.
 
-    config.json     what was asked for
-    metrics.csv     one row a record; the same seed gives the same bytes, so times are not in it
-    *.png, *.csv    figures and tables
-    verdict.json    the goal, the value, whether it was reached, seconds, whose code ran, on what
+    config.json         what was asked for
+    metrics.csv         one row a record; the same seed gives the same bytes, so times are not in it
+    *.png, *.csv        figures and tables
+    verdict.json        the goal, the value, whether it was reached, seconds, whose code ran, on what
+    interruptions.csv   of a run that was cut short and went on: after which step, how many seconds into it
 
 Training itself is a generator that yields metrics and returns what was trained: it neither prints nor writes.
+Where it names what it changes (`experiments.checkpoints`), a run that was cut short, by Ctrl-C or worse, is
+taken up again by the same command, and its weights and metrics.csv end as if nothing had happened.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -29,6 +33,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 
 from curriculum import milestone, report
+from experiments.checkpoints import Checkpoint, unfinished
 
 Trained = TypeVar("Trained")
 Options = TypeVar("Options")
@@ -53,6 +58,19 @@ def configure(config: type[Options], arguments: Sequence[str] | None, title: str
         arguments: "--seed 1"; None for those of this process.
         title: of the help text.
     """
+    return configure_resumable(config, arguments, title)[0]
+
+
+def configure_resumable(
+    config: type[Options], arguments: Sequence[str] | None, title: str
+) -> tuple[Options, bool]:
+    """`configure`, and whether the run is to begin anew (``--fresh``): that is no part of what it depends on.
+
+    Args:
+        config: as there.
+        arguments: as there.
+        title: as there.
+    """
     parser = argparse.ArgumentParser(
         description=title, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
@@ -60,7 +78,11 @@ def configure(config: type[Options], arguments: Sequence[str] | None, title: str
         option = "--" + field.name.replace("_", "-")
         convert = _numbers_of if isinstance(field.default, tuple) else type(field.default)
         parser.add_argument(option, type=convert, default=field.default, help=" ")
-    return config(**vars(parser.parse_args(arguments)))
+    anew = "begin anew, even where a run with these options was cut short and could go on"
+    parser.add_argument("--fresh", action="store_true", help=anew)
+    chosen = vars(parser.parse_args(arguments))
+    fresh = chosen.pop("fresh")
+    return config(**chosen), fresh
 
 
 def _numbers_of(text: str) -> tuple[int, ...]:
@@ -71,27 +93,66 @@ class Run:
     """One training run and its folder; as a context manager it keeps the record of a run that was cut short.
 
     Args:
-        name: of the experiment: the folder is the next free ``runs/<name>_###``.
+        name: of the experiment: the folder is the next free ``runs/<name>_###``, or that of the newest run
+            with this config and this code, if it was cut short and left a checkpoint.
         config: a dataclass.
         root: where the folder ``runs`` is.
         console: where a person looks on.
+        fresh: take a free folder in any case.
 
     Attributes:
         folder: the run's folder.
+        checkpoint: for training that can go on after it was cut short; unused, it costs nothing.
+        interruptions: how often it was cut short and went on.
         exit_code: 0 the goal was reached, 1 it was not (yet), 130 interrupted.
-        seconds: from the start to the last step of training, time of figures excluded.
+        seconds: from the start to the last step of training, time of figures excluded. Of a run that went on,
+            all its parts, each up to the checkpoint that the next began with: what came after it was lost.
     """
 
     def __init__(
-        self, name: str, config: object, *, root: Path | str = "runs", console: Console | None = None
+        self,
+        name: str,
+        config: object,
+        *,
+        root: Path | str = "runs",
+        console: Console | None = None,
+        fresh: bool = False,
     ):
         self.console = console or report.console()
-        self.folder = _next_folder(Path(root), name)
         self.exit_code = milestone.NOT_REACHED
         self.seconds = 0.0
+        self.interruptions = 0
         self._last: Metrics | None = None
         self._started = time.perf_counter()
-        self.save_json("config.json", {"name": name, **asdict(config)})  # type: ignore[call-overload]
+        asked = {"name": name, **asdict(config)}  # type: ignore[call-overload]
+        left, obstacle = None, ""
+        if not fresh:
+            left, obstacle = unfinished([*_folders(Path(root), name).values()], json.loads(json.dumps(asked)))
+        self.checkpoint = left or Checkpoint(_next_folder(Path(root), name))
+        self.folder = self.checkpoint.folder
+        if left:
+            self._take_up()
+        else:
+            self.save_json("config.json", asked)
+        if obstacle:
+            self._say(f"{obstacle}: beginning anew in {self.folder}")
+
+    def _take_up(self) -> None:
+        """Go on after the checkpoint: forget what was recorded after it, and note that this happened."""
+        step, seconds = self.checkpoint.step, self.checkpoint.seconds
+        self._started -= seconds
+        os.truncate(self.folder / "metrics.csv", self.checkpoint.size)
+        file = self.folder / "interruptions.csv"
+        rows = (file.read_text("ascii").splitlines() if file.exists() else []) or ["step,seconds"]
+        rows.append(f"{step},{seconds:.2f}")
+        file.write_text("\n".join(rows) + "\n", "ascii", newline="\n")
+        self.interruptions = len(rows) - 1
+        self._say(
+            f"Going on with {self.folder} after step {step:,}, {seconds:.0f} s into it. FRESH=1 begins anew."
+        )
+
+    def _say(self, sentence: str) -> None:
+        self.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
     def __enter__(self) -> Run:
         return self
@@ -99,6 +160,7 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
+        self.checkpoint.release()
         if error is None:
             return False
         self.seconds = time.perf_counter() - self._started
@@ -110,23 +172,28 @@ class Run:
             return False
         self.exit_code = milestone.INTERRUPTED
         after = f"after {self._last.step:,} steps" if self._last else "before the first step"
-        self.console.print(f"Stopped {after}; the record so far is in {self.folder}")
+        step = self.checkpoint.step
+        how = f". The same command goes on after step {step:,}" if step else ""
+        self._say(f"Stopped {after}; the record so far is in {self.folder}{how}")
         return True
 
     def follow(self, training: Generator[Metrics, None, Trained], steps: int) -> Trained:
         """Run ``training`` to its end: each record to ``metrics.csv`` and to the progress bar.
 
         Args:
-            training: yields a record a step.
+            training: yields a record a step. If it asks the checkpoint how many are done, it is saved now and
+                then, between two steps.
             steps: how many there will be.
 
         Returns:
             What ``training`` returns.
         """
         names = [f.name for f in fields(Metrics)]
-        file = (self.folder / "metrics.csv").open("w", encoding="ascii", newline="\n")
-        with file, _Bar(self.console, steps) as bar:
-            file.write(",".join(names) + "\n")
+        done = self.checkpoint.step
+        file = (self.folder / "metrics.csv").open("ab" if done else "wb")
+        with file, _Bar(self.console, steps, done) as bar:
+            if not done:
+                file.write((",".join(names) + "\n").encode("ascii"))
             while True:
                 try:
                     metrics = next(training)
@@ -135,9 +202,14 @@ class Run:
                     trained: Trained = end.value
                     return trained
                 row = (getattr(metrics, name) for name in names)
-                file.write(",".join("" if value is None else repr(value) for value in row) + "\n")
+                line = ",".join("" if value is None else repr(value) for value in row) + "\n"
+                file.write(line.encode("ascii"))
                 self._last = metrics
                 bar.show(metrics)
+                if self.checkpoint.due():
+                    file.flush()
+                    os.fsync(file.fileno())
+                    self.checkpoint.save(metrics.step, time.perf_counter() - self._started, file.tell())
 
     def track(self, work: Sequence[Item], what: str) -> Iterator[Item]:
         """Go through ``work`` with a progress bar that says ``what`` is being done and how long it takes."""
@@ -191,6 +263,7 @@ class Run:
         self.exit_code = milestone.REACHED if reached else milestone.NOT_REACHED
         verdict = {"goal": goal, "reached": reached, "value": value, **facts}
         self.save_json("verdict.json", {**verdict, **self._facts()})
+        self.checkpoint.delete()
         mark = report.mark(self.console, "passed" if reached else "failed")
         word = "reached" if reached else "not reached"
         self.console.print(Text.assemble(mark, f" {value}. Goal {word}: {goal}."), soft_wrap=True)
@@ -203,7 +276,8 @@ class Run:
             "numpy": np.__version__,
             "machine": platform.machine(),
         }
-        return {"seconds": round(self.seconds, 2), "stack": milestone.stack(), **machine}
+        spent = {"seconds": round(self.seconds, 2), "interruptions": self.interruptions}
+        return {**spent, "stack": milestone.stack(), **machine}
 
     def save_json(self, name: str, content: object) -> None:
         """Write ``content`` as the file ``name``."""
@@ -214,8 +288,7 @@ class Run:
 def _next_folder(root: Path, name: str) -> Path:
     """Make and return ``root/<name>_###`` with the lowest number above those that are there."""
     root.mkdir(parents=True, exist_ok=True)
-    endings = [f.name.removeprefix(f"{name}_") for f in root.glob(f"{name}_*")]
-    number = max((int(e) for e in endings if e.isdigit()), default=0)
+    number = max(_folders(root, name), default=0)
     while True:
         number += 1
         folder = root / f"{name}_{number:03d}"
@@ -224,6 +297,12 @@ def _next_folder(root: Path, name: str) -> Path:
         except FileExistsError:  # another run took it in this moment
             continue
         return folder
+
+
+def _folders(root: Path, name: str) -> dict[int, Path]:
+    """The folders ``root/name_###`` by number, in order."""
+    endings = {f.name.removeprefix(f"{name}_"): f for f in root.glob(f"{name}_*")}
+    return dict(sorted((int(ending), f) for ending, f in endings.items() if ending.isdigit()))
 
 
 def _describe(stack: dict) -> str:
@@ -237,7 +316,7 @@ def _describe(stack: dict) -> str:
 class _Bar:
     """The progress of training: a bar on a terminal, a line per measured accuracy in a log."""
 
-    def __init__(self, console: Console, steps: int):
+    def __init__(self, console: Console, steps: int, done: int):
         self.console = console
         self.loss: float | None = None
         self.accuracy: float | None = None
@@ -249,7 +328,7 @@ class _Bar:
             TextColumn("left"),
         )
         self.progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self.task = self.progress.add_task("", total=steps, epoch=1, loss=None, accuracy=None)
+        self.task = self.progress.add_task("", total=steps, completed=done, epoch=1, loss=None, accuracy=None)
 
     def __enter__(self) -> _Bar:
         self.progress.start()

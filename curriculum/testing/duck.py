@@ -80,7 +80,9 @@ def flows(fn: Callable, *arrays: np.ndarray, engine: Callable, what: str) -> np.
     if conversions:
         raise AssertionError(
             f"{what} converts another library's array to NumPy's\n"
-            f"  {conversions} conversions, forward and backward, expected none: is there an np.asarray?"
+            f"  {conversions} conversions, forward and backward, expected none: is there an np.asarray, or an"
+            " array from np.zeros, np.empty or np.full that its numbers are written into?"
+            " Allocate with np.empty_like(x, shape=...)"
         )
     for (label, got), (_, want) in zip(disguised, _run(fn, list(arrays), engine), strict=True):
         if not isinstance(got, Duck):

@@ -115,9 +115,58 @@ def spread(grad: Array, weight: Array, size: Pair, geometry: Geometry) -> Array:
     raise NotImplementedError("nn_core.conv.conv2d: TODO 9 of 15, spread")
 
 
+class Method(NamedTuple):
+    """A way to compute `correlate` and `gather` that is faster for some shapes."""
+
+    fits: Callable[[Sequence[int], Sequence[int], Geometry], bool]  # image (N, H, W, C), weight (R, S, C, K)
+    correlate: Callable[[Array, Array, Geometry], Array]
+    gather: Callable[[Array, Array, Pair, Geometry], Array]
+
+
+methods: list[Method] = []  # those in `use`, asked in turn: `nn_core.conv.winograd` has one
+
+
+def use(method: Method, on: bool = True) -> None:
+    """Ask this method too from now on, or no more: in the whole process.
+
+    Raises:
+        ValueError: it does not give what `correlate` and `gather` give, tried on a small image.
+        NotImplementedError: it is not written yet.
+    """
+    methods[:] = [other for other in methods if other is not method]
+    if not on:
+        return
+    image, grad = np.cos(np.arange(50.0)).reshape((1, 5, 5, 2)), np.sin(np.arange(27.0)).reshape((1, 3, 3, 3))
+    weight = gather(image, grad, (3, 3), Geometry())
+    same = np.allclose(method.gather(image, grad, (3, 3), Geometry()), weight)
+    same = same and np.allclose(
+        method.correlate(image, weight, Geometry()), correlate(image, weight, Geometry())
+    )
+    if not same or not isinstance(method.fits(image.shape, weight.shape, Geometry()), bool):
+        raise ValueError("the method does not give what correlate and gather give")
+    methods.append(method)
+
+
+def quickest(image: Sequence[int], weight: Sequence[int], geometry: Geometry) -> Method:
+    """The first of `methods` that fits arrays of these shapes; `correlate` and `gather` if none does."""
+    plain = Method(lambda *_: True, correlate, gather)
+    return next(method for method in (*methods, plain) if method.fits(image, weight, geometry))
+
+
+def correlated(image: Array, weight: Array, geometry: Geometry) -> Array:
+    """`correlate` by the `quickest` method."""
+    return quickest(image.shape, weight.shape, geometry).correlate(image, weight, geometry)
+
+
+def gathered(image: Array, grad: Array, kernel: Pair, geometry: Geometry) -> Array:
+    """`gather` by the `quickest` method."""
+    shape = (*kernel, image.shape[3], grad.shape[3])
+    return quickest(image.shape, shape, geometry).gather(image, grad, kernel, geometry)
+
+
 def turned(grad: Array, weight: Array, geometry: Geometry) -> Array:
     """What `spread` gives at stride 1, faster: grad, framed, seen by the kernel turned by 180 degrees."""
-    return correlate(grad, weight[::-1, ::-1].transpose((0, 1, 3, 2)), geometry)
+    return correlated(grad, weight[::-1, ::-1].transpose((0, 1, 3, 2)), geometry)
 
 
 def by_group(rule: Callable[..., Array], groups: int, a: Array, b: Array, *settings: object) -> Array:
@@ -220,7 +269,7 @@ def conv2d(
         stride: pixels from place to place, an int or (down, across), >= 1.
         padding: zeros at each end of both axes, in pixels, >= 0.
         dilation: pixels from weight to weight, >= 1.
-        groups: G; channels and kernels are cut into G parts that do not see each other.
+        groups: G >= 1; channels and kernels are cut into G parts that do not see each other.
 
     Returns:
         (N, K, I, J), I = output_size(H, R, stride, padding, dilation), J likewise.

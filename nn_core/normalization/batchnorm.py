@@ -16,11 +16,14 @@ follow the batches, and ``momentum`` is the weight of the newest, as in PyTorch 
 for the mean and for the *unbiased* variance (divided by M - 1), an estimate of the variance of all data.
 
 Shapes   x (N, C), (N, C, L) or (N, C, H, W); weight, bias and statistics (C,); M = N, N L or N H W.
+         The rule sees (N, C, L). Images whose channels lie last in memory come to it as (N H W, C, 1): a
+         position is as good as an example, and nothing is copied.
 Source   Ioffe & Szegedy 2015, "Batch Normalization", arXiv:1502.03167, sec. 3, algorithms 1 and 2.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import prod
 from typing import ClassVar
 
@@ -28,15 +31,35 @@ import numpy as np
 
 from foundations.computational_graph import Array, Function, Operand, Tensor, as_array
 from foundations.reductions import mean, var
-from foundations.shaping import reshape
+from foundations.shaping import reshape, transpose
 from nn_core.module import Module, Parameter
+
+PIECE = 1 << 18  # bytes of x worked on at once: a core's cache holds them from one step to the next
 
 
 def channel_sum(x):
     """Sum over all but the channels: (N, C, L) -> (C,), an array of an array and a Tensor of a Tensor."""
     n, c, length = x.shape
-    ones = np.ones_like(as_array(x), shape=n)  # ones @ rows: a sum over the batch by BLAS
-    return (ones @ x.reshape((n, c * length))).reshape((c, length)).sum(axis=1)
+    if length == 1:  # either way a product with ones: a sum by BLAS
+        return np.ones_like(as_array(x), shape=n) @ x.reshape((n, c))
+    return (x.reshape((n * c, length)) @ np.ones_like(as_array(x), shape=length)).reshape((n, c)).sum(axis=0)
+
+
+def pieces(x: Array, *vectors: Array) -> Iterator[tuple]:
+    """Cut x (N, C, L) along its first axis, about `PIECE` bytes a cut.
+
+    Yields:
+        (cut, *repeated): a slice, and each of the ``vectors`` (C,) repeated to the shape of ``x[cut]``. One
+        loop then runs over all its numbers, where broadcasting would start anew for every L of them.
+    """
+    n, c, length = x.shape
+    rows = min(n, max(1, PIECE // (x.dtype.itemsize * c * length)))
+    repeated = [np.empty_like(vector, shape=(rows, c, length)) for vector in vectors]
+    for whole, vector in zip(repeated, vectors, strict=True):
+        whole[...] = vector[:, None]
+    for start in range(0, n, rows):
+        cut = slice(start, min(n, start + rows))
+        yield cut, *[whole[: cut.stop - start] for whole in repeated]
 
 
 def follow(running: Array, batch: Array, momentum: float) -> None:
@@ -51,35 +74,45 @@ def follow(running: Array, batch: Array, momentum: float) -> None:
 
 
 class BatchNormFunction(Function):
-    """x (N, C, L), weight (C,), bias (C,) -> weight * xhat + bias, with the statistics of this batch.
+    """x (N, C, L), weight (C,), bias (C,) -> weight * xhat + bias.
 
     Args:
         eps: added to the variance.
-        running: (mean, variance), two arrays (C,) that `follow` those of the batch; or None.
+        running: (mean, variance), two arrays (C,); or None. In training they `follow` those of the batch;
+            otherwise they are used in their place, as constants.
         momentum: the weight of this batch.
+        training: normalise with the statistics of this batch.
     """
 
     fresh = True
 
-    def __init__(self, eps: float, running: tuple[Array, Array] | None = None, momentum: float = 0.1):
+    def __init__(
+        self,
+        eps: float,
+        running: tuple[Array, Array] | None = None,
+        momentum: float = 0.1,
+        training: bool = True,
+    ):
         self.eps = float(eps)  # a NumPy float64 would widen float32
-        self.running, self.momentum = running, momentum
+        self.running, self.momentum, self.training = running, momentum, training
 
     def forward(self, x: Array, weight: Array, bias: Array) -> Array:
         """Return weight * (x - mean) / sqrt(var + eps) + bias, with mean and biased variance of each channel.
 
         Deviations first, then their squares: mean(x^2) - mean(x)^2 loses all digits where the mean is large.
-        Keep the deviations, (N, C, L), and 1 / sqrt(var + eps), (C,), for `backward`. `follow` with the mean
-        and the unbiased variance, M / (M - 1) times the biased one, if there are ``running`` statistics.
+        Keep the mean and 1 / sqrt(var + eps), (C,), for `backward`; deviations, as large as x, are made anew
+        there. `follow` with the mean and the unbiased variance, M / (M - 1) times the biased one, if there
+        are ``running`` statistics. Outside training the running statistics stand in for the batch's: keep
+        copies, since the next batch in training changes them in place, perhaps before `backward`.
         """
         raise NotImplementedError("nn_core.normalization.batchnorm: TODO 2 of 6, BatchNormFunction.forward")
 
     def backward(self, grad):
         """Return the gradients with respect to x, weight and bias, as the file's first lines have them.
 
-        None stands for that of x where nobody ``needs`` it. While a graph of the gradient is built, ``grad``
-        is a Tensor, and the deviations and 1 / sqrt(var + eps) must be too, made of ``self.operands`` with
-        operations (`foundations.reductions`): they depend on x.
+        None may stand for that of x where nobody ``needs`` it. While a graph of the gradient is built,
+        ``grad`` is a Tensor, and in training the mean and 1 / sqrt(var + eps) must be too, made of
+        ``self.operands`` with operations (`foundations.reductions`): they depend on x.
 
         Change neither ``grad`` nor what `forward` kept: a second pass through the graph reads them again.
         """
@@ -109,7 +142,7 @@ def batch_norm(
             leaves float32 as it is.
 
     Returns:
-        The shape of x.
+        The shape of x. It lies in memory as x does: channels first, or last, as convolutions leave them.
 
     Raises:
         ValueError: x has less than two axes (the message names its shape); one of the others is not (C,) (it

@@ -106,6 +106,8 @@ def test_the_short_ways_of_saying_it():
     assert parse(["reference_branch"]).verb == "reference-branch"
     assert parse(["check", "--json", "-"]).get("JSON") == "-"
     assert parse(["milestone", "1", "--args", "--seed 3"]).get("ARGS") == "--seed 3"
+    assert parse(["milestone", "1", "--fresh"]).on("FRESH")
+    assert not parse(["milestone", "1", "FRESH=0"]).on("FRESH")
     assert parse([]).verb == parse(["--help"]).verb == "help"
     assert parse(["help", "check"]) == parse(["check", "--help"])
 
@@ -318,6 +320,21 @@ def test_what_is_only_planned_says_so(here: MiniCourse, capsys: pytest.CaptureFi
     ):
         assert main(words) == USAGE
         assert answer in capsys.readouterr().err
+
+
+def test_fresh_is_handed_on_to_the_milestone(here: MiniCourse, monkeypatch: pytest.MonkeyPatch):
+    from curriculum import milestone
+
+    handed: list[list[str]] = []
+
+    def run(course, phase, *, stack, name, arguments):
+        handed.append(arguments)
+        return PASSED
+
+    monkeypatch.setattr(milestone, "run", run)
+    for words in (["FRESH=1", "ARGS=--seed 3"], ["ARGS=--seed 3"]):
+        assert main(["milestone", "PHASE=1", *words]) == PASSED
+    assert handed == [["--seed", "3", "--fresh"], ["--seed", "3"]]
 
 
 # --- a new module -----------------------------------------------------------------------------------------

@@ -109,6 +109,46 @@ def test_mnist_on_the_bundled_digits_reaches_the_reduced_goal_and_says_which_it_
     assert "98% needs the full MNIST" in said
 
 
+def test_lenet_on_the_bundled_digits_reaches_the_reduced_goal(course) -> None:
+    code, said = finish(course, 5, "--data", "digits", stack="reference", name="lenet")
+    assert code == 0, said
+    record = course.root / "runs" / "lenet_001"
+    figures = ["confusion.png", "filters.png", "mistakes.png", "training.png"]
+    assert sorted(f.name for f in record.iterdir() if f.suffix == ".png") == figures
+    result = verdict(course, "lenet_001")
+    assert result["reduced"] is True
+    assert result["interruptions"] == 0
+    assert "99% needs the full MNIST" in said
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals to a process group are POSIX")
+def test_a_milestone_that_was_interrupted_goes_on_and_ends_with_the_same_record(course, tmp_path) -> None:
+    settings = course.root / "experiments" / "checkpoints.py"
+    settings.write_text(settings.read_text("utf-8").replace("EVERY = 15.0", "EVERY = 0.0"), "utf-8")
+    arguments = ("--data", "digits", "--epochs", "6")
+    call = (
+        f"import sys; sys.path.append({str(course.root)!r}); "
+        "from pathlib import Path; from curriculum import manifest, milestone; "
+        f"c = manifest.load(Path({str(course.root)!r})); "
+        f"raise SystemExit(milestone.run(c, 2, stack='reference', arguments={arguments!r}))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", call], start_new_session=True)
+    checkpoint = course.root / "runs" / "mnist_001" / "checkpoint.npz"
+    deadline = time.monotonic() + 60
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(60)
+    assert checkpoint.exists()
+    _, said = finish(course, 2, *arguments, stack="reference")
+    assert "Going on with runs/mnist_001 after step" in said
+    assert verdict(course, "mnist_001")["interruptions"] == 1
+    finish(course, 2, *arguments, "--fresh", stack="reference")
+    one, two = ((course.root / f"runs/mnist_00{i}/metrics.csv").read_bytes() for i in (1, 2))
+    assert one == two
+    assert one.count(b"\n") == 1 + 6 * 32
+
+
 def claims(course: Course, run: str) -> dict[str, bool]:
     """Each claim of a run, and whether its number bears it out."""
     record = json.loads((course.root / "runs" / run / "claims.json").read_text("utf-8"))
@@ -460,6 +500,33 @@ def test_freed_memory_can_be_reused_where_the_library_is_glibc() -> None:
     done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True)
     glibc = sys.platform.startswith("linux") and "glibc" in os.confstr("CS_GNU_LIBC_VERSION")
     assert done.returncode == int(glibc), done.stderr
+
+
+def test_threads_reuse_freed_memory_too() -> None:
+    probe = """
+import threading
+import numpy as np
+from curriculum.performance import reuse_memory
+
+def work():
+    faults = []
+    for _ in range(5):
+        arrays = [np.ones(500_000) for _ in range(20)]  # 80 MB: more than a heap of its own would hold
+        del arrays
+        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+    print(faults[-1] - faults[0])
+
+if reuse_memory():
+    import resource
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+else:
+    print(0)
+"""
+    done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 1000, "page faults; thousands where each round takes its memory anew"
 
 
 def test_the_threads_of_blas_are_set_for_a_process_yet_to_start(monkeypatch) -> None:

@@ -16,11 +16,14 @@ follow the batches, and ``momentum`` is the weight of the newest, as in PyTorch 
 for the mean and for the *unbiased* variance (divided by M - 1), an estimate of the variance of all data.
 
 Shapes   x (N, C), (N, C, L) or (N, C, H, W); weight, bias and statistics (C,); M = N, N L or N H W.
+         The rule sees (N, C, L). Images whose channels lie last in memory come to it as (N H W, C, 1): a
+         position is as good as an example, and nothing is copied.
 Source   Ioffe & Szegedy 2015, "Batch Normalization", arXiv:1502.03167, sec. 3, algorithms 1 and 2.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import prod
 from typing import ClassVar
 
@@ -28,15 +31,35 @@ import numpy as np
 
 from foundations.computational_graph import Array, Function, Operand, Tensor, as_array
 from foundations.reductions import mean, var
-from foundations.shaping import reshape
+from foundations.shaping import reshape, transpose
 from nn_core.module import Module, Parameter
+
+PIECE = 1 << 18  # bytes of x worked on at once: a core's cache holds them from one step to the next
 
 
 def channel_sum(x):
     """Sum over all but the channels: (N, C, L) -> (C,), an array of an array and a Tensor of a Tensor."""
     n, c, length = x.shape
-    ones = np.ones_like(as_array(x), shape=n)  # ones @ rows: a sum over the batch by BLAS
-    return (ones @ x.reshape((n, c * length))).reshape((c, length)).sum(axis=1)
+    if length == 1:  # either way a product with ones: a sum by BLAS
+        return np.ones_like(as_array(x), shape=n) @ x.reshape((n, c))
+    return (x.reshape((n * c, length)) @ np.ones_like(as_array(x), shape=length)).reshape((n, c)).sum(axis=0)
+
+
+def pieces(x: Array, *vectors: Array) -> Iterator[tuple]:
+    """Cut x (N, C, L) along its first axis, about `PIECE` bytes a cut.
+
+    Yields:
+        (cut, *repeated): a slice, and each of the ``vectors`` (C,) repeated to the shape of ``x[cut]``. One
+        loop then runs over all its numbers, where broadcasting would start anew for every L of them.
+    """
+    n, c, length = x.shape
+    rows = min(n, max(1, PIECE // (x.dtype.itemsize * c * length)))
+    repeated = [np.empty_like(vector, shape=(rows, c, length)) for vector in vectors]
+    for whole, vector in zip(repeated, vectors, strict=True):
+        whole[...] = vector[:, None]
+    for start in range(0, n, rows):
+        cut = slice(start, min(n, start + rows))
+        yield cut, *[whole[: cut.stop - start] for whole in repeated]
 
 
 def follow(running: Array, batch: Array, momentum: float) -> None:
@@ -51,66 +74,103 @@ def follow(running: Array, batch: Array, momentum: float) -> None:
 
 
 class BatchNormFunction(Function):
-    """x (N, C, L), weight (C,), bias (C,) -> weight * xhat + bias, with the statistics of this batch.
+    """x (N, C, L), weight (C,), bias (C,) -> weight * xhat + bias.
 
     Args:
         eps: added to the variance.
-        running: (mean, variance), two arrays (C,) that `follow` those of the batch; or None.
+        running: (mean, variance), two arrays (C,); or None. In training they `follow` those of the batch;
+            otherwise they are used in their place, as constants.
         momentum: the weight of this batch.
+        training: normalise with the statistics of this batch.
     """
 
     fresh = True
 
-    def __init__(self, eps: float, running: tuple[Array, Array] | None = None, momentum: float = 0.1):
+    def __init__(
+        self,
+        eps: float,
+        running: tuple[Array, Array] | None = None,
+        momentum: float = 0.1,
+        training: bool = True,
+    ):
         self.eps = float(eps)  # a NumPy float64 would widen float32
-        self.running, self.momentum = running, momentum
+        self.running, self.momentum, self.training = running, momentum, training
 
     def forward(self, x: Array, weight: Array, bias: Array) -> Array:
         """Return weight * (x - mean) / sqrt(var + eps) + bias, with mean and biased variance of each channel.
 
         Deviations first, then their squares: mean(x^2) - mean(x)^2 loses all digits where the mean is large.
-        Keep the deviations, (N, C, L), and 1 / sqrt(var + eps), (C,), for `backward`. `follow` with the mean
-        and the unbiased variance, M / (M - 1) times the biased one, if there are ``running`` statistics.
+        Keep the mean and 1 / sqrt(var + eps), (C,), for `backward`; deviations, as large as x, are made anew
+        there. `follow` with the mean and the unbiased variance, M / (M - 1) times the biased one, if there
+        are ``running`` statistics. Outside training the running statistics stand in for the batch's: keep
+        copies, since the next batch in training changes them in place, perhaps before `backward`.
         """
-        size = x.shape[0] * x.shape[2]  # M
-        centre = channel_sum(x) / size  # (C,)
-        deviation = x - centre[:, None]
-        rest = channel_sum(deviation) / size  # what rounding left of a large mean
-        deviation -= rest[:, None]
-        variance = np.einsum("ncl,ncl->c", deviation, deviation) / size
-        self.deviation, self.inv_std = deviation, 1.0 / np.sqrt(variance + self.eps)
-        if self.running is not None:
-            follow(self.running[0], centre + rest, self.momentum)
-            follow(self.running[1], variance * (size / (size - 1)), self.momentum)
-        y = deviation * (weight * self.inv_std)[:, None]
-        y += bias[:, None]
+        if self.training:
+            size = x.shape[0] * x.shape[2]  # M
+            centre = channel_sum(x) / size  # (C,), the mean but for rounding
+            rest, squares = np.zeros_like(centre), np.zeros_like(centre)
+            for cut, c in pieces(x, centre):
+                part = x[cut] - c
+                rest += channel_sum(part) / size  # what rounding left of a large mean
+                part *= part
+                squares += channel_sum(part) / size
+            variance = np.maximum(squares - rest * rest, 0.0)
+            if self.running is not None:
+                follow(self.running[0], centre + rest, self.momentum)
+                follow(self.running[1], variance * (size / (size - 1)), self.momentum)
+        else:
+            centre, variance = (statistic.copy() for statistic in self.running)  # type: ignore[union-attr]
+            rest = np.zeros_like(centre)
+        self.centre, self.rest, self.inv_std = centre, rest, 1.0 / np.sqrt(variance + self.eps)
+        scale = weight * self.inv_std
+        shift = bias - rest * scale
+        y = np.empty_like(x, dtype=np.result_type(x.dtype, shift.dtype), order="C")
+        for cut, c, a, b in pieces(x, centre, scale, shift):
+            part = np.subtract(x[cut], c, out=y[cut])
+            part *= a
+            part += b
         return y
 
     def backward(self, grad):
         """Return the gradients with respect to x, weight and bias, as the file's first lines have them.
 
-        None stands for that of x where nobody ``needs`` it. While a graph of the gradient is built, ``grad``
-        is a Tensor, and the deviations and 1 / sqrt(var + eps) must be too, made of ``self.operands`` with
-        operations (`foundations.reductions`): they depend on x.
+        None may stand for that of x where nobody ``needs`` it. While a graph of the gradient is built,
+        ``grad`` is a Tensor, and in training the mean and 1 / sqrt(var + eps) must be too, made of
+        ``self.operands`` with operations (`foundations.reductions`): they depend on x.
 
         Change neither ``grad`` nor what `forward` kept: a second pass through the graph reads them again.
         """
         x, weight, _ = self.operands
-        by_bias = channel_sum(grad)
-        if isinstance(grad, Tensor):
-            deviation = x - mean(x, axis=(0, 2), keepdims=True)
-            inv_std = (var(x, axis=(0, 2)) + self.eps) ** -0.5
+        by_bias, inv_std = channel_sum(grad), self.inv_std
+        graph = isinstance(grad, Tensor)
+        if graph:
+            deviation = x - (mean(x, (0, 2), keepdims=True) if self.training else self.centre[:, None])
+            inv_std = (var(x, (0, 2)) + self.eps) ** -0.5 if self.training else inv_std
             by_weight = channel_sum(grad * deviation) * inv_std
         else:
-            deviation, inv_std = self.deviation, self.inv_std
-            by_weight = np.einsum("ncl,ncl->c", grad, deviation) * inv_std  # without an array of products
+            by_weight = -self.rest * by_bias
+            for cut, c in pieces(x, self.centre):
+                part = x[cut] - c
+                part *= grad[cut]
+                by_weight += channel_sum(part)
+            by_weight *= inv_std
         if not self.needs(0):
             return None, by_weight, by_bias
+        scale = weight * inv_std
+        if not self.training:
+            return grad * scale[:, None], by_weight, by_bias
         share = 1.0 / (x.shape[0] * x.shape[2])  # 1 / M
-        by_x = deviation * (by_weight * inv_std * -share)[:, None]
-        by_x += grad  # in place for arrays; Tensors make a new one
-        by_x -= (by_bias * share)[:, None]
-        by_x *= (weight * inv_std)[:, None]
+        slope, shift = by_weight * inv_std * -share, by_bias * -share
+        if graph:
+            by_x = (deviation * slope[:, None] + grad + shift[:, None]) * scale[:, None]
+            return by_x, by_weight, by_bias
+        shift -= (self.centre + self.rest) * slope
+        by_x = np.empty_like(grad, dtype=np.result_type(grad.dtype, scale.dtype), order="C")
+        for cut, a, b, s in pieces(x, slope, shift, scale):
+            part = np.multiply(x[cut], a, out=by_x[cut])
+            part += grad[cut]
+            part += b
+            part *= s
         return by_x, by_weight, by_bias
 
 
@@ -137,7 +197,7 @@ def batch_norm(
             leaves float32 as it is.
 
     Returns:
-        The shape of x.
+        The shape of x. It lies in memory as x does: channels first, or last, as convolutions leave them.
 
     Raises:
         ValueError: x has less than two axes (the message names its shape); one of the others is not (C,) (it
@@ -159,18 +219,19 @@ def batch_norm(
         raise ValueError("batch_norm needs running_mean and running_var, or neither: one of them is None")
     weight = np.ones_like(as_array(x), shape=channels) if weight is None else weight
     bias = np.zeros_like(as_array(x), shape=channels) if bias is None else bias
-    x = reshape(x, (shape[0], channels, prod(shape[2:])))  # (N, C, L)
-    if training:
-        if x.shape[0] * x.shape[2] < 2:
-            raise ValueError(f"batch_norm in training needs 2 numbers or more in each channel, got x {shape}")
-        running = None if running_mean is None or running_var is None else (running_mean, running_var)
-        y = BatchNormFunction.apply(x, weight, bias, eps=eps, running=running, momentum=momentum)
-    else:
-        if running_mean is None or running_var is None:
-            raise ValueError("batch_norm outside training needs running_mean and running_var, got None")
-        scale = weight * (1.0 / np.sqrt(running_var + float(eps)))  # (C,)
-        y = (x - running_mean[:, None]) * reshape(scale, (channels, 1)) + reshape(bias, (channels, 1))
-    return reshape(y, shape)
+    if training and prod(shape) < 2 * channels:
+        raise ValueError(f"batch_norm in training needs 2 numbers or more in each channel, got x {shape}")
+    if not training and running_mean is None:
+        raise ValueError("batch_norm outside training needs running_mean and running_var, got None")
+    settings = {"eps": eps, "momentum": momentum, "training": training,
+                "running": None if running_mean is None else (running_mean, running_var)}  # fmt: skip
+    last = (0, *range(2, len(shape)), 1)  # the order of axes with the channels last
+    if as_array(x).transpose(last).flags.c_contiguous:  # in memory they are: positions are more examples
+        images = transpose(x, last)
+        y = BatchNormFunction.apply(reshape(images, (-1, channels, 1)), weight, bias, **settings)
+        return transpose(reshape(y, images.shape), (0, len(shape) - 1, *range(1, len(shape) - 1)))
+    rows = reshape(x, (shape[0], channels, prod(shape[2:])))  # (N, C, L)
+    return reshape(BatchNormFunction.apply(rows, weight, bias, **settings), shape)
 
 
 class BatchNorm(Module):

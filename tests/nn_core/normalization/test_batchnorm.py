@@ -9,6 +9,7 @@ import pytest
 from curriculum.testing import duck, expect, gradcheck
 from curriculum.testing.engine import grad
 from foundations.computational_graph import Tensor, recording
+from foundations.shaping import transpose
 from nn_core.normalization.batchnorm import BatchNorm1d, BatchNorm2d, batch_norm, follow
 
 CASES = [
@@ -133,10 +134,27 @@ def test_a_second_pass_gives_the_same_gradients_and_leaves_the_incoming_one_alon
     expect.equal(g, given, "the gradient that came in, after backward used it,")
 
 
-def test_the_gradient_without_weight_and_bias_is_right_to_second_order():
-    x, _, _ = arrays((4, 2))
-    expect.tensor(batch_norm(Tensor(x), training=True), definition(x), "batch_norm of x (4, 2)", rtol=1e-10)
-    gradcheck(lambda x: batch_norm(x, training=True), x)
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+@pytest.mark.parametrize("given", [(), ("weight",), ("bias",)], ids=["neither", "only weight", "only bias"])
+def test_what_is_not_given_changes_neither_gradients_nor_dtype(given, training):
+    x, weight, bias = arrays((4, 2))
+    vectors = {name: vector for name, vector in (("weight", weight), ("bias", bias)) if name in given}
+    running = np.array([0.5, -1.0]), np.array([2.0, 0.75])
+
+    def fn(x, *vectors):
+        named = dict(zip(given, vectors, strict=True))
+        return batch_norm(x, *running, **named, training=training, momentum=0.0)
+
+    want = normalized(x, *(statistics(x)[:2] if training else running), **vectors)
+    what = (
+        f"batch_norm with {'only ' + given[0] if given else 'neither weight nor bias'}, training={training},"
+    )
+    expect.tensor(fn(Tensor(x), *vectors.values()), want, what, rtol=1e-10)
+    gradcheck(fn, x, *vectors.values(), names=("x", *given))
+    single = [a.astype(np.float32) for a in (x, *vectors.values())]
+    running = tuple(a.astype(np.float32) for a in running)
+    y = fn(*map(Tensor, single))
+    expect.tensor(y, want, f"{what} of float32", dtype=np.float32, rtol=1e-4, atol=1e-5)
 
 
 def test_the_gradient_of_a_small_example():
@@ -160,6 +178,96 @@ def test_positions_are_more_examples():
     long = batch_norm(Tensor(x), weight=weight, bias=bias, training=True)
     expected = y.data.reshape(2, 4, 3).transpose(0, 2, 1)
     expect.tensor(long, expected, "batch_norm of x (2, 3, 4), against its 8 positions as rows", rtol=1e-10)
+
+
+# Layout in memory.
+
+
+def channels_last(x):
+    """The numbers and the shape of x (N, C, *), over memory in which the channels are the last axis."""
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 4), (2, 3, 2, 2), (3, 5, 1, 1)])
+def test_the_layout_of_x_in_memory_changes_nothing(shape):
+    x, weight, bias = arrays(shape)
+    g = np.random.default_rng(9).standard_normal(shape)
+    for training in (True, False):
+        running = np.linspace(-1.0, 1.0, shape[1]), np.linspace(0.5, 2.0, shape[1])
+        want = definition(x, weight, bias) if training else normalized(x, *running, weight, bias)
+        found = []
+        for given in (x, channels_last(x)):
+            for incoming in (g, channels_last(g)):
+                inputs = [Tensor(a, requires_grad=True) for a in (given, weight, bias)]
+                statistics = running[0].copy(), running[1].copy()
+                y = batch_norm(inputs[0], *statistics, *inputs[1:], training)
+                how = f"strides {given.strides}, training={training},"
+                expect.tensor(y, want, f"batch_norm of x {shape}, {how}", rtol=1e-10)
+                found.append((how, *statistics, *[t.data for t in grad(y, inputs, incoming)]))
+        names = (
+            "the running mean",
+            "the running variance",
+            "gradient with respect to x",
+            "that of weight",
+            "that of bias",
+        )
+        for how, *others in found[1:]:
+            for name, got, first in zip(names, others, found[0][1:], strict=True):
+                expect.close(got, first, f"{name}, x with {how} against x in C order", rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("arrange", [np.ascontiguousarray, channels_last])
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+def test_the_result_lies_in_memory_as_x_does(arrange, training):
+    x, weight, bias = arrays((2, 3, 4, 5))
+    x, running = arrange(x), (np.array([1.0, 0.0, 0.5]), np.array([0.5, 1.0, 2.0]))
+    want = definition(x, weight, bias) if training else normalized(x, *running, weight, bias)
+    y = batch_norm(Tensor(x), *running, weight, bias, training)
+    expect.tensor(y, want, f"batch_norm of x (2, 3, 4, 5), training={training},", rtol=1e-10)
+    where = "last" if arrange is channels_last else "before the positions"
+    expect.equal(y.data.strides, x.strides, f"strides of the result of x with the channels {where} in memory")
+
+
+def test_the_gradients_of_channels_last_images_are_right_to_second_order():
+    x, weight, bias = arrays((2, 3, 2, 2))
+    images = np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+    running = np.array([1.0, 0.0, 0.5]), np.array([0.5, 1.0, 2.0])
+
+    def fn(images, weight, bias, training=True):
+        return batch_norm(transpose(images, (0, 3, 1, 2)), *running, weight, bias, training, 0.0, 0.1)
+
+    y = fn(Tensor(images), weight, bias)
+    expect.tensor(
+        y, definition(x, weight, bias, 0.1), "batch_norm of channels-last x (2, 3, 2, 2)", rtol=1e-10
+    )
+    gradcheck(fn, images, weight, bias, names=("x", "weight", "bias"))
+    still = lambda *inputs: fn(*inputs, training=False)  # noqa: E731
+    gradcheck(still, images, weight, bias, names=("x in evaluation", "weight", "bias"))
+
+
+@pytest.mark.parametrize("shape", [(26, 3, 40, 33), (12_001, 9), (2, 2, 150, 250)])
+def test_a_batch_that_no_cache_holds(shape):
+    rng = np.random.default_rng(7)
+    x, weight, bias, g = (
+        rng.standard_normal(shape),
+        *rng.uniform(1.0, 2.0, (2, shape[1])),
+        rng.standard_normal(shape),
+    )
+    axes, beside = (0, *range(2, len(shape))), (-1, *[1] * (len(shape) - 2))
+    x += np.linspace(-2.0, 2.0, shape[0]).reshape(-1, *[1] * (len(shape) - 1))  # no part is like the whole
+    r = 1.0 / np.sqrt(x.var(axes, keepdims=True) + 1e-5)
+    xhat = (x - x.mean(axes, keepdims=True)) * r
+    w = weight.reshape(beside)
+    by_x = w * r * (g - g.mean(axes, keepdims=True) - xhat * (g * xhat).mean(axes, keepdims=True))
+    for arrange in (np.ascontiguousarray, channels_last):
+        inputs = [Tensor(a, requires_grad=True) for a in (arrange(x), weight, bias)]
+        y = batch_norm(inputs[0], None, None, *inputs[1:], training=True)
+        what = f"x {shape}, strides {inputs[0].data.strides}"
+        expect.tensor(y, xhat * w + bias.reshape(beside), f"batch_norm of {what}", rtol=1e-8, atol=1e-10)
+        grads = grad(y, inputs, g)
+        wanted = {"x": by_x, "weight": (g * xhat).sum(axes), "bias": g.sum(axes)}
+        for (name, want), got in zip(wanted.items(), grads, strict=True):
+            expect.tensor(got, want, f"gradient with respect to {name}, {what}", rtol=1e-8, atol=1e-9)
 
 
 # Running statistics.
@@ -242,6 +350,23 @@ def test_in_evaluation_the_statistics_are_constants():
     fn(t, weight, bias).backward(g)
     expected = g * (weight / np.array([1.0, 2.0]))[:, None]
     expect.close(t.grad, expected, "gradient with respect to x in evaluation: weight r g", rtol=1e-10)
+
+
+def test_a_batch_in_training_does_not_change_the_gradients_of_an_evaluation_before():
+    x, weight, bias = arrays((3, 2, 2))
+    running = np.array([0.5, -0.5]), np.array([0.75, 3.75])
+    inputs = [Tensor(a, requires_grad=True) for a in (x, weight, bias)]
+    g = np.random.default_rng(1).standard_normal(x.shape)
+    xhat = normalized(x, *running, eps=0.25)
+    wanted = g * (weight / np.array([1.0, 2.0]))[:, None], (g * xhat).sum((0, 2)), g.sum((0, 2))
+    y = batch_norm(inputs[0], *running, *inputs[1:], eps=0.25)
+    expect.tensor(y, normalized(x, *running, weight, bias, 0.25), "batch_norm in evaluation", rtol=1e-10)
+    batch_norm(arrays((4, 2), seed=8)[0], *running, training=True)
+    for graph in (False, True):
+        found = grad(y, inputs, g, create_graph=graph)
+        for name, got, want in zip(("x", "weight", "bias"), found, wanted, strict=True):
+            what = f"gradient with respect to {name} of an evaluation, after the running statistics moved,"
+            expect.tensor(got, want, what, rtol=1e-10)
 
 
 def test_one_example_is_enough_in_evaluation():
@@ -419,6 +544,21 @@ def test_without_momentum_the_running_statistics_are_the_average_of_all_batches(
     expected = np.mean(variances, 0)
     expect.close(layer.running_var, expected, "running_var after 3 batches, momentum None", rtol=1e-10)
     expect.equal(int(layer.num_batches_tracked), 3, "num_batches_tracked after 3 batches")
+    loaded = BatchNorm1d(2, momentum=None, dtype=np.float64)
+    loaded.load_state_dict(layer.state_dict())
+    batches.append(arrays((4, 2), seed=3)[0])
+    loaded(Tensor(batches[-1]))
+    expected = np.mean([statistics(batch)[0] for batch in batches], 0)
+    what = (
+        "running_mean after 3 batches, saving, loading and a fourth batch: num_batches_tracked counts them,"
+    )
+    expect.close(loaded.running_mean, expected, what, rtol=1e-10)
+
+
+def test_a_layer_that_never_trained_evaluates_with_mean_0_and_variance_1():
+    x, _, _ = arrays((4, 2))
+    y = BatchNorm1d(2, eps=0.5, dtype=np.float64).eval()(Tensor(x))
+    expect.tensor(y, x / sqrt(1.5), "BatchNorm1d(2, eps=0.5) in evaluation before any batch", rtol=1e-10)
 
 
 def test_a_momentum_of_0_leaves_the_running_statistics():
@@ -500,8 +640,9 @@ def test_a_batch_that_is_refused_leaves_no_trace():
 
 
 def test_inputs_of_another_shape_are_refused():
-    with expect.raises(ValueError, "(4, 2)", "3"):
-        BatchNorm1d(3)(Tensor(np.ones((4, 2))))
+    for layer in (BatchNorm1d(3), BatchNorm1d(3, affine=False, track_running_stats=False)):
+        with expect.raises(ValueError, "(4, 2)", "3"):
+            layer(Tensor(np.ones((4, 2))))
     with expect.raises(ValueError, "(4, 3, 2, 2)"):
         BatchNorm1d(3)(Tensor(np.ones((4, 3, 2, 2))))
     with expect.raises(ValueError, "(3,)"):
