@@ -145,7 +145,7 @@ VERBS = {
         Verb("reset", "back to the stub; your file is kept as a backup", "upkeep:reset", ("MODULE",)),
         Verb("milestone", "the training run that ends a phase", "upkeep:milestone",
              ("PHASE", "STACK", "IMPL", "NAME", "WIDTH", "FRESH", "ARGS")),
-        Verb("lab", "an experiment on how learning works", "upkeep:lab", ("NAME",)),
+        Verb("lab", "an experiment on how learning works", "upkeep:lab", ("NAME", "STACK", "ARGS")),
         Verb("doctor", "is this machine fit", "doctor:doctor"),
         Verb("swap", "put the solutions in the workspace, yours kept", "upkeep:swap", ("PHASE", "MODULE"),
              "teach"),

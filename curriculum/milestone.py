@@ -57,7 +57,7 @@ def run(
         UnknownName: there is no such phase or milestone, or it is not built yet.
     """
     for milestone in _chosen(course, phase, name):
-        code = _run(course, milestone.script, stack, arguments)
+        code = run_script(course, milestone.script, stack, arguments)
         if code != REACHED:
             return code
     return REACHED
@@ -74,7 +74,8 @@ def _chosen(course: Course, phase: int | str, name: str) -> list[Milestone]:
     return [m for m, n in zip(built, names, strict=True) if name in ("", n)]
 
 
-def _run(course: Course, script: str, stack: str, arguments: Sequence[str]) -> int:
+def run_script(course: Course, script: str, stack: str, arguments: Sequence[str]) -> int:
+    """Run one script in a process of its own and return its exit code; all as `run` has it."""
     command = [sys.executable, "-P", "-c", BOOT, str(course.root), stack, script, *arguments]
     process = subprocess.Popen(command, cwd=course.root, env=performance.blas_environment())
     while True:

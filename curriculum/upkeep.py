@@ -80,8 +80,20 @@ def milestone(course: Course, request: Request) -> int:
 
 
 def lab(course: Course, request: Request) -> int:
-    """``make lab``: there is none yet."""
-    raise UsageError("the labs come with phase 12, learning dynamics, which is planned and not built yet")
+    """``make lab``: the list of experiments, or one of them, by default on the reference stack."""
+    from curriculum import labs, report
+
+    if request.on("NAME"):
+        arguments = shlex.split(request.get("ARGS"))
+        return labs.run(
+            course, request.get("NAME"), stack=request.get("STACK", "reference"), arguments=arguments
+        )
+    screen = report.console()
+    report.say(screen, "Each asks one question: ", ("make lab NAME=...", report.COMMAND))
+    for name in labs.names(course):
+        report.say(screen, (name, "bold"), indent=2)
+        report.say(screen, labs.question(course, name), indent=6)
+    return PASSED
 
 
 # --- proofs -----------------------------------------------------------------------------------------------

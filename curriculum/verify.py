@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from dataclasses import replace as changed
 from pathlib import Path
 
-from curriculum import manifest, runner
+from curriculum import labs, manifest, runner
 from curriculum.manifest import Course, CourseError, Module
 from curriculum.results import Result
 from curriculum.runner import Job
@@ -240,7 +240,7 @@ def strays(course: Course) -> Iterator[str]:
     everything = course.modules
     known = {course.solution_file(m) for m in everything} | {course.workspace_file(m) for m in everything}
     known |= {course.suite_file(m) for m in everything} | {course.mutants_file(m) for m in everything}
-    known |= {course.lesson_file(m) for m in everything}
+    known |= {course.lesson_file(m) for m in everything} | {labs.page(course, n) for n in labs.names(course)}
     trees = [course.root / p for p in course.packages]
     trees += [course.root / "solutions", course.root / "tests", course.root / "curriculum" / "lessons"]
     for file in sorted(f for tree in trees for f in tree.rglob("*") if f.is_file()):

@@ -238,7 +238,7 @@ def draw_mistakes(run: Run, data: ImageSet, probabilities: np.ndarray) -> None:
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:24]
     names = [(data.classes[data.test_labels[i]], data.classes[predicted[i]]) for i in worst]
     captions = [
-        f"{true} taken\nfor {taken}, {sure:.2%}"
+        f"{true} taken\nfor {taken}, {sure:.0%}"
         for (true, taken), sure in zip(names, confidence[worst], strict=True)
     ]
     with plots.figure(f"{data.name}: the most confident mistakes", height=5.8) as (drawn, axes):

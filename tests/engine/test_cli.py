@@ -314,7 +314,6 @@ def test_stubs_reset_swap_and_unswap_say_what_they_did(here: MiniCourse, capsys:
 
 def test_what_is_only_planned_says_so(here: MiniCourse, capsys: pytest.CaptureFixture[str]):
     for words, answer in (
-        (["lab"], "the labs come with phase 12"),
         (["milestone"], "milestone needs a phase"),
         (["milestone", "1"], "planned but not built"),
     ):
