@@ -37,7 +37,7 @@ from experiments import plots
 from experiments.claims import Claims
 from experiments.runs import Run, configure
 
-QUICK = ("--networks", "7", "--products", "12")  # what continuous integration runs
+QUICK = ("--networks", "5", "--products", "8")  # what continuous integration runs
 CHAIN = 4000  # units of the tanh chain
 
 
@@ -246,14 +246,14 @@ def draw_spread(run: Run, values: dict[str, np.ndarray]) -> None:
             "--",
             color="black",
             linewidth=1.1,
-            label="depth to the power −3/2, through the end",
+            label="depth to the power −3/2",
         )
         right.loglog(
             layers, 0.78645**layers, ":", color=plots.COLORS[1], label="if every unit were the first"
         )
         right.set(title="One unit a layer, weight 1", xlabel="depth (layers)", ylabel="d output / d input")
         right.set_ylim(1e-7, 2.0)
-        right.legend(loc="upper right")
+        right.legend(loc="lower left", fontsize=8)
         plots.caption(
             drawn,
             "Left: medians and four of five networks; the mean squared singular value is 1 for both. Right: "
