@@ -51,7 +51,7 @@ class Config:
     width: int = 24  # channels of the first stage: 86.56 % of the test images (seed 0); 64 in the paper
     sizes: tuple[int, ...] = (16,) * 3 + (24,) * 6 + (32,) * 4  # pixels, one number an epoch
     batch_size: int = 128  # images
-    threads: int = 2  # that share a batch; each normalises its part of it by itself
+    threads: int = 2  # that share a batch, 1.2 to 1.7 times as fast as one; each normalises its own part
     learning_rate: float = 0.2  # at the peak
     rise: float = 0.25  # the share of the steps before it
     momentum: float = 0.9  # Nesterov's
