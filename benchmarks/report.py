@@ -55,9 +55,9 @@ each on the way back, written to be read first.
 
 The quarter-width ResNet-18 spends 26 % of its step in products with 16 and 32 columns, at 63 % of the speed
 of square ones, 8 % in cutting lines for them, 14 % in Winograd's convolutions, 16 % in batch normalization
-and 6 % in putting frames of zeros around images; PyTorch's kernels cut and frame inside the product. Max pooling
-and batch normalization with channels last are passes over memory, which PyTorch makes at once and NumPy one
-by one.
+and 6 % in putting frames of zeros around images; PyTorch's kernels cut and frame inside the product. Max
+pooling and batch normalization with channels last are passes over memory, which PyTorch makes at once and
+NumPy one by one.
 
 `python -m benchmarks.agreement 200` draws 200 cases for every operation, layer, loss and optimizer and
 compares them with PyTorch in float64, first and second derivatives included; above 1e-10 relative, it fails.
