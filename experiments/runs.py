@@ -33,6 +33,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 
 from curriculum import milestone, report
+from experiments import animation
 from experiments.checkpoints import Checkpoint, unfinished
 
 Trained = TypeVar("Trained")
@@ -233,18 +234,21 @@ class Run:
     def save_animation(
         self, name: str, drawn: Figure, show: Callable[[int], None], frames: Sequence[int], fps: int = 8
     ) -> None:
-        """Write ``<name>.gif``: ``show`` draws each frame on ``drawn``; the last stays for two seconds."""
+        """Write ``<name>.gif``, and ``<name>.mp4`` where ffmpeg is; the last picture stays for two seconds.
+
+        Args:
+            name: of the files.
+            drawn: the figure that every frame is drawn on.
+            show: draws a frame, given its number.
+            frames: the numbers.
+            fps: frames a second.
+        """
         canvas, pictures = FigureCanvasAgg(drawn), []
         for number in self.track(frames, "drawing the animation"):
             show(number)
             canvas.draw()
             pictures.append(Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3]))
-        palette = pictures[-1].quantize(256)  # one for all frames: no flicker, and smaller files
-        pictures = [p.quantize(palette=palette, dither=Image.Dither.NONE) for p in pictures]
-        durations = [1000 // fps] * (len(pictures) - 1) + [2000]
-        pictures[0].save(
-            self.folder / f"{name}.gif", save_all=True, append_images=pictures[1:], duration=durations, loop=0
-        )
+        animation.write(self.folder / name, pictures, fps)
 
     def save_table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Write ``<name>.csv``."""

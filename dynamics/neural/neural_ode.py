@@ -1,0 +1,223 @@
+r"""The neural ODE: a network whose depth is time, and two ways to send a gradient back through its solver.
+
+    y' = f(t, y, theta),  y(t_0) = y_0          loss L(y(t_0), ..., y(t_T-1)),   seeds  s_k = dL/dy(t_k)
+
+    discrete     transpose each Runge-Kutta step, last to first: k_i = f(Y_i), Y_i = y + h sum_j a_ij k_j
+                 dk_i = h b_i a + h sum_(m>i) a_mi dY_m,   dY_i = dk_i^T df/dy (Y_i),   a <- a + sum_i dY_i
+    continuous   a' = -a^T df/dy,   g' = -a^T df/dtheta     solved from t_T-1 back to t_0, with y beside them
+
+Here a(t) = dL/dy(t) is the adjoint: it jumps by s_k at t_k. The first is the exact derivative of the numbers
+that the solver computed, but has to know all its states; checkpoints keep every k-th and compute the others
+again. The second needs the states at t_k only, as y itself is solved backward. It is the gradient of the true
+solution, which the solver computed only up to its error; and a flow that contracts by e^-x forward expands by
+e^x backward, so that y is lost there.
+
+Shapes   y and a any shape S; theta any shape P; ts (T,); a path and the seeds (T, *S).
+Source   Pontryagin et al. 1962; Chen et al. 2018, arXiv:1806.07366, eq. 3-5 and algorithm 1; Hager 2000,
+         "Runge-Kutta methods in optimal control", Numer. Math. 87; Griewank & Walther 2008,
+         Evaluating Derivatives, ch. 12 (checkpoints); Gholami et al. 2019, arXiv:1902.10298 (instability).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import NamedTuple, cast
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from dynamics.continuous.ode import METHODS, Field, Solution, Tableau, odeint, rk_step
+from dynamics.credit.mlp_backprop import Spec, unflatten
+from foundations.autograd import grad
+from foundations.computational_graph import Tensor
+from foundations.elementwise import tanh
+
+Array = np.ndarray
+Dynamics = Callable[[float, Tensor, Tensor], Tensor]  # f(t, y, theta), in Tensor operations, of y's shape
+EXPLICIT = tuple(m for m, tab in METHODS.items() if tab.error is None and not any(row[-1] for row in tab.a))
+
+
+class Gradient(NamedTuple):
+    """dL/dy0, of y's shape, and dL/dtheta, of theta's shape; float64."""
+
+    y0: Array
+    theta: Array
+
+
+def mlp_field(spec: Spec) -> Dynamics:
+    """Make the slope field of a tanh network: theta is laid out as `mlp_backprop.flatten` does.
+
+    Args:
+        spec: sizes (D, ..., D), or (D + 1, ..., D) for a field that changes in time: t is then the last
+            input, after the D of y. Hidden "tanh", output "linear"; with or without biases.
+
+    Returns:
+        f(t, y, theta): y (..., D) and theta (spec.parameters,) as Tensors -> (..., D).
+
+    Raises:
+        ValueError: other sizes (the message names them), or another activation (it names it).
+    """
+    raise NotImplementedError("dynamics.neural.neural_ode: TODO 1 of 7, mlp_field")
+
+
+def vjp(f: Dynamics, t: float, y: ArrayLike, theta: ArrayLike, a: ArrayLike) -> tuple[Array, Array, Array]:
+    """Evaluate f, and pull a vector back through it: one reverse pass of the engine.
+
+    Args:
+        f: t and Tensors of y's and theta's shapes -> a Tensor of y's shape.
+        t, y, theta: where; y and theta are taken as float64 and not changed.
+        a: of y's shape.
+
+    Returns:
+        f (of y's shape), a^T df/dy (of y's shape), a^T df/dtheta (of theta's shape). Zeros where f does not
+        depend on y, or on theta, or on either.
+
+    Raises:
+        ValueError: f returned another shape than y's; the message names both.
+    """
+    raise NotImplementedError("dynamics.neural.neural_ode: TODO 2 of 7, vjp")
+
+
+def solve(
+    f: Dynamics,
+    theta: ArrayLike,
+    y0: ArrayLike,
+    ts: ArrayLike,
+    method: str = "rk4",
+    *,
+    substeps: int = 1,
+    rtol: float = 1e-6,
+    atol: float = 1e-9,
+) -> Solution:
+    """Run the network: `odeint` of y' = f(t, y, theta). Arguments, result and errors are those of `odeint`.
+
+    Nothing of it is recorded: no graph, whatever the number of steps.
+    """
+    raise NotImplementedError("dynamics.neural.neural_ode: TODO 3 of 7, solve")
+
+
+def step_adjoint(
+    f: Dynamics, t: float, y: ArrayLike, theta: ArrayLike, h: float, tableau: Tableau, a: ArrayLike
+) -> tuple[Array, Array]:
+    """Pull a vector back through one explicit Runge-Kutta step: the transpose of its derivative.
+
+    The stages Y_i are computed once more, forward; then, from the last to the first,
+
+        dk_i = h b_i a + h sum_(m>i) a_mi dY_m      dY_i, dtheta_i = dk_i^T df/dy, dk_i^T df/dtheta  at Y_i
+
+    Args:
+        f, theta: the field.
+        t, y, h: where the step begins, and its length, of any sign.
+        tableau: an explicit method of `ode.METHODS`; stage i stands at t + c[i] h.
+        a: dL/dy at t + h, of y's shape.
+
+    Returns:
+        dL/dy at t, which is a + sum_i dY_i, and the step's part of dL/dtheta, sum_i dtheta_i.
+    """
+    raise NotImplementedError("dynamics.neural.neural_ode: TODO 4 of 7, step_adjoint")
+
+
+def discrete_adjoint(
+    f: Dynamics,
+    theta: ArrayLike,
+    y0: ArrayLike,
+    ts: ArrayLike,
+    seeds: ArrayLike,
+    method: str = "rk4",
+    *,
+    substeps: int = 1,
+    every: int = 1,
+) -> Gradient:
+    """Differentiate what the solver computed, `solve(f, theta, y0, ts, method, substeps=substeps).ys`.
+
+    The states of n = (T - 1) substeps steps are kept, or of them every k-th, and the others are computed
+    again from the checkpoint before them, k states at a time: n / k + k states in place of n, for one more
+    forward pass. k near sqrt(n) needs least. The result is the same, for every k.
+
+    Args:
+        f, theta, y0, ts: as `solve`.
+        seeds: (T, *S), dL/dy at each of ts, ts[0] included.
+        method: explicit, with fixed steps: euler, midpoint, heun, rk4, rk4_38.
+        substeps: equal steps in each interval, >= 1.
+        every: k, >= 1; 1 keeps all.
+
+    Returns:
+        (dL/dy0, dL/dtheta), right up to rounding.
+
+    Raises:
+        ValueError: the method is another (the message names it), seeds has another shape than (T, *S) (both
+            are named), or substeps or every is below 1 (it is named).
+    """
+    raise NotImplementedError("dynamics.neural.neural_ode: TODO 5 of 7, discrete_adjoint")
+
+
+def reconstruct(
+    f: Dynamics,
+    theta: ArrayLike,
+    y_end: ArrayLike,
+    ts: ArrayLike,
+    method: str = "rk4",
+    *,
+    substeps: int = 1,
+    rtol: float = 1e-6,
+    atol: float = 1e-9,
+) -> Array:
+    """Find the path from its end, by solving backward in time: memory for one state, whatever the steps.
+
+    Args:
+        f, theta, ts, method, substeps, rtol, atol: as `solve`.
+        y_end: y at ts[-1].
+
+    Returns:
+        (T, *S) in the order of ts, the last being y_end. Where the flow contracts forward, errors grow here.
+    """
+    raise NotImplementedError("dynamics.neural.neural_ode: TODO 6 of 7, reconstruct")
+
+
+def continuous_adjoint(
+    f: Dynamics,
+    theta: ArrayLike,
+    ys: ArrayLike,
+    ts: ArrayLike,
+    seeds: ArrayLike,
+    method: str = "rk4",
+    *,
+    substeps: int = 1,
+    rtol: float = 1e-6,
+    atol: float = 1e-9,
+) -> Gradient:
+    """Solve the adjoint equation backward: y' = f, a' = -a^T df/dy, g' = -a^T df/dtheta, in one system.
+
+    Begin at t_T-1 with a = s_T-1, g = 0; from t_k to t_k-1 solve, starting y anew from ys[k]; then add s_k-1
+    to a. At t_0, a is dL/dy0 and g dL/dtheta.
+
+    Args:
+        f, theta: the field.
+        ys: (T, *S), the path at ts alone, as `solve` gives it.
+        ts: (T,), as `odeint`.
+        seeds: (T, *S), dL/dy at each of ts, ts[0] included.
+        method, substeps, rtol, atol: of the backward solution, as `odeint`; the tolerances of dopri5 hold
+            for y, a and g together.
+
+    Returns:
+        (dL/dy0, dL/dtheta), right up to the error of both solutions.
+
+    Raises:
+        ValueError: as `odeint`, or seeds has another shape than ys, or ys another length than ts (the message
+            names both shapes).
+    """
+    raise NotImplementedError("dynamics.neural.neural_ode: TODO 7 of 7, continuous_adjoint")
+
+
+def _on_arrays(f: Dynamics, theta: ArrayLike) -> Field:
+    """The slope at fixed theta, for a solver: arrays in, arrays out, nothing recorded."""
+    fixed = Tensor(np.asarray(theta, np.float64))
+    return lambda t, y: f(t, Tensor(y), fixed).data
+
+
+def _seeds(seeds: ArrayLike, shape: tuple[int, ...]) -> Array:
+    seeds = np.asarray(seeds, np.float64)
+    if seeds.shape != shape:
+        raise ValueError(f"seeds has shape {seeds.shape}, expected one of each state of the path, {shape}")
+    return seeds

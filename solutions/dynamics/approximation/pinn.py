@@ -1,0 +1,325 @@
+r"""Physics-informed networks: make a function satisfy an equation, and the conditions that single it out.
+
+    loss(theta) = w_r mean |N[u] - g|^2 over points inside  +  w_b mean |B[u] - h|^2 on the boundary
+
+    poisson1d    u_xx - g                   dirichlet   u
+    helmholtz1d  u_xx + k^2 u - g           neumann     du/dn = n . grad u
+    heat         u_t - k u_xx - g           robin       k u + du/dn,  k > 0
+    advection    u_t + k u_x - g            periodic    u and du/dn, differences of opposite points
+    burgers      u_t + u u_x - k u_xx - g
+    poisson2d    u_xx + u_yy - g
+
+The residual alone does not say which of its solutions is wanted: u + a + b x has the second derivative of u,
+and 0 solves every homogeneous equation. Conditions enter softly, as a weighted term of the loss, or hard, in
+the form of the function, so that they hold for every theta:
+
+    in one dimension   u + q         q of degree 2 with B[q] = h - B[u] at both ends
+    on a box           g + d(x) u    d = 0 on the boundary, g as prescribed there
+
+Judge by the error, never by the residual: u_xx weighs an error in the mode sin(K x) by K^4. The Hessian of K
+modes has the condition number K^4, and errors in the low modes, learned last, hardly show in the residual.
+
+Shapes   N points inside, P on the boundary, D coordinates (x, or x and t, or x and y), K outputs.
+Source   Raissi, Perdikaris & Karniadakis 2019, "Physics-informed neural networks", J. Comp. Phys. 378;
+         Lagaris, Likas & Fotiadis 1998, "Artificial neural networks for solving ordinary and partial
+         differential equations", sec. 3 (box); Mortari 2017, "The theory of connections", Mathematics 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from dynamics.approximation.jets import Jet, add, affine, product
+from foundations.autograd import grad
+from foundations.computational_graph import Tensor, as_array
+from foundations.shaping import concatenate
+from optimization.optimizers.adam import Adam
+
+Array: TypeAlias = np.ndarray
+Values: TypeAlias = Tensor | Array
+
+# which second derivatives an equation needs: begin with `coordinates(X, OPERATORS[kind])`
+OPERATORS: dict[str, tuple[float, ...]] = {
+    "poisson1d": (1.0,),
+    "helmholtz1d": (1.0,),
+    "heat": (1.0, 0.0),
+    "advection": (0.0, 0.0),
+    "burgers": (1.0, 0.0),
+    "poisson2d": (1.0, 1.0),
+}
+CONDITIONS = ("dirichlet", "neumann", "robin", "periodic")
+
+
+def residual(kind: str, u: Jet, source: ArrayLike = 0.0, coefficient: float = 1.0) -> Values:
+    """Give what is left of an equation when u is put in; the table of this file.
+
+    Args:
+        kind: a name of ``OPERATORS``. Coordinate 0 is x; 1 is t, for "poisson2d" y.
+        u: jet of K outputs at N points, with the operator of ``OPERATORS[kind]``.
+        source: g, a number or the shape of u.value.
+        coefficient: k: wave number, diffusivity, speed or viscosity; unused for the Poisson equations.
+
+    Returns:
+        (N, K), 0 where u is a solution.
+
+    Raises:
+        ValueError: kind is not in ``OPERATORS`` (it and the six are named); u has another operator (both are
+            named); source has another shape than u.value (both): (N,) beside (N, 1) would become (N, N).
+    """
+    if kind not in OPERATORS:
+        raise ValueError(f"equation must be one of {', '.join(OPERATORS)}, got {kind!r}")
+    if u.operator.tolist() != list(OPERATORS[kind]):
+        raise ValueError(
+            f"{kind} needs the operator {list(OPERATORS[kind])}, the jet has {u.operator.tolist()}: "
+            f"begin with coordinates(X, OPERATORS[{kind!r}])"
+        )
+    g, k = np.asarray(source, np.float64), float(coefficient)
+    if g.ndim and g.shape != as_array(u.value).shape:
+        raise ValueError(f"source has shape {g.shape}, u.value {as_array(u.value).shape}: expected the same")
+    if kind in ("poisson1d", "poisson2d"):
+        return u.second - g
+    if kind == "helmholtz1d":
+        return u.second + k * k * u.value - g
+    if kind == "heat":
+        return u.gradient[1] - k * u.second - g
+    if kind == "advection":
+        return u.gradient[1] + k * u.gradient[0] - g
+    return u.gradient[1] + u.value * u.gradient[0] - k * u.second - g
+
+
+def boundary(kind: str, u: Jet, normal: ArrayLike | None = None, coefficient: float = 1.0) -> Values:
+    """Give what a condition prescribes, B[u], at points of the boundary; the table of this file.
+
+    Args:
+        kind: "dirichlet", "neumann", "robin" or "periodic".
+        u: jet of K outputs at P points. For "periodic" P is even, and point i + P / 2 is opposite to point i.
+        normal: (P, D), outward, of length 1: [[-1], [1]] for the ends of an interval. "dirichlet" needs none.
+        coefficient: k > 0 of "robin".
+
+    Returns:
+        (P, K). For "periodic" the first P / 2 rows are the differences u_i - u_(i + P/2), the others those of
+        the slopes in one direction, n_i . (grad u_i - grad u_(i + P/2)): all 0 for a periodic function.
+
+    Raises:
+        ValueError: another kind (it and the four are named); normal is missing or not (P, D) (what it is and
+            (P, D)); an odd P; k is not positive.
+    """
+    if kind not in CONDITIONS:
+        raise ValueError(f"condition must be one of {', '.join(CONDITIONS)}, got {kind!r}")
+    if kind == "dirichlet":
+        return u.value
+    if kind == "robin" and not coefficient > 0:
+        raise ValueError(f"coefficient of a robin condition must be positive, got {coefficient}")
+    D, P = as_array(u.gradient).shape[:2]
+    n = np.empty(0) if normal is None else np.asarray(normal, np.float64)
+    if n.shape != (P, D):
+        raise ValueError(
+            f"normal must be ({P}, {D}), a row per point, got {None if normal is None else n.shape}"
+        )
+    outward = (n.T[:, :, None] * u.gradient).sum(0)  # (P, K)
+    if kind == "neumann":
+        return outward
+    if kind == "robin":
+        return coefficient * u.value + outward
+    if P % 2:
+        raise ValueError(f"a periodic condition needs pairs of points, got {P} points")
+    here, there = slice(None, P // 2), slice(P // 2, None)
+    slopes = (n[here].T[:, :, None] * (u.gradient[:, here] - u.gradient[:, there])).sum(0)
+    return concatenate([u.value[here] - u.value[there], slopes], 0)
+
+
+def constrain(
+    kind: str,
+    u: Jet,
+    x: Array,
+    ends: Jet,
+    interval: tuple[float, float],
+    values: ArrayLike = (0.0, 0.0),
+    coefficient: float = 1.0,
+) -> Jet:
+    """Make a function of one coordinate satisfy two conditions at the ends of an interval, whatever it is.
+
+        u + q,    q a polynomial of degree 2 with B[q] = values - B[u] at both ends
+
+    Of 1, s and s^2 the conditions see two numbers each, B[1], B[s], B[s^2]; the pseudo-inverse of this (2, 3)
+    matrix gives coefficients that meet any two values. A u that meets them is left as it is.
+
+    Args:
+        kind: as `boundary`, for both ends, with the outward normals -1 and 1.
+        u: jet of K outputs at the points x, operator (c,).
+        x: (N, 1), the points of u.
+        ends: jet of the same function, two points: a, then b.
+        interval: a < b.
+        values: (2,) or (2, K), what B[u + q] must be in the two rows of `boundary`.
+        coefficient: as `boundary`.
+
+    Returns:
+        The jet of u + q at the points x.
+
+    Raises:
+        ValueError: a < b does not hold (both are named); ends is not of two points in one coordinate, or x
+            not (N, 1) beside u (the shape of ends.gradient or of x); or as `boundary`.
+    """
+    (a, b), normal, N = interval, np.array([[-1.0], [1.0]]), as_array(u.value).shape[0]
+    if not a < b:
+        raise ValueError(f"interval must rise, got {a} and {b}")
+    if as_array(ends.gradient).shape[:2] != (1, 2):
+        raise ValueError(f"expected ends of gradient (1, 2, K), got {as_array(ends.gradient).shape}")
+    if np.shape(x) != (N, 1):
+        raise ValueError(f"x has shape {np.shape(x)}, expected ({N}, 1), the points of u")
+    seen = boundary(kind, _powers(np.array([[a], [b]]), interval, u.operator), normal, coefficient)  # (2, 3)
+    wanted = np.asarray(values, np.float64).reshape(2, -1)
+    gap = wanted - boundary(kind, ends, normal, coefficient)  # (2, K)
+    weights = np.linalg.pinv(as_array(seen)) @ gap  # (3, K)
+    return add(u, affine(_powers(np.asarray(x, np.float64), interval, u.operator), weights.T))
+
+
+def vanish(at: Jet, low: ArrayLike, high: ArrayLike) -> Jet:
+    """Make a function that is 0 on the faces of a box and positive inside, to multiply a network with.
+
+        d(x) = product over the coordinates of (x_d - low_d) (high_d - x_d)
+
+    Args:
+        at: the jet of the coordinates of N points, K = D.
+        low, high: (D,). -inf or inf: no condition on that side, and no factor.
+
+    Returns:
+        The jet of d, (N, 1).
+
+    Raises:
+        ValueError: low or high is not (D,), or not low < high; the message names both.
+    """
+    low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
+    D = len(at.operator)
+    if low.shape != (D,) or high.shape != (D,) or not np.all(low < high):
+        raise ValueError(f"expected low < high of shape ({D},), got {low} and {high}")
+    one = np.ones((as_array(at.value).shape[0], 1))
+    d = Jet(one, np.zeros((D, *one.shape)), 0 * one, at.operator)
+    for i in range(D):
+        for sign, edge in ((1.0, low[i]), (-1.0, high[i])):
+            if np.isfinite(edge):
+                row = sign * np.eye(D)[[i]]  # (1, D)
+                d = product(d, affine(at, row, np.array([-sign * edge])))
+    return d
+
+
+def composite_loss(
+    residuals: Mapping[str, Values],
+    weights: Mapping[str, float] | None = None,
+    *,
+    theta: Values | None = None,
+    l2: float = 0.0,
+) -> Values:
+    """Add the terms of a loss: sum over names of weight * mean(residual^2), and l2 * sum(theta^2).
+
+    Args:
+        residuals: name -> what should be 0, any shape: the data's errors, the equation's, the boundary's.
+        weights: name -> factor, >= 0; 1 for a name that is not in it.
+        theta: the parameters that l2 penalises; None: none are.
+        l2: >= 0.
+
+    Returns:
+        One number, a Tensor if anything is.
+
+    Raises:
+        ValueError: there are no residuals; a weight has a name that residuals has not (it and theirs are
+            named); a weight or l2 is negative (it is named).
+    """
+    weights = {} if weights is None else weights
+    if not residuals or set(weights) - set(residuals):
+        raise ValueError(f"weights of {list(weights)}, but residuals of {list(residuals)}")
+    if not all(weight >= 0 for weight in (*weights.values(), l2)):
+        raise ValueError(f"weights and l2 must be at least 0, got {dict(weights)} and {l2}")
+    terms = [weights.get(name, 1.0) * (r * r).mean() for name, r in residuals.items()]
+    if theta is not None:
+        terms.append(l2 * (theta * theta).sum())
+    return sum(terms[1:], start=terms[0])
+
+
+def collocation(
+    kind: str, n: int, low: ArrayLike, high: ArrayLike, *, rng: np.random.Generator | None = None
+) -> Array:
+    """Choose points in a box to ask for the residual at.
+
+    Args:
+        kind: "uniform", n points a side from low to high, both included; "chebyshev", n a side at
+            cos((2 i + 1) pi / 2 n), i < n, stretched to [low, high] and rising: dense towards the faces;
+            "random", n points in all, uniformly distributed: drawn anew for each step, they see all of it.
+        n: >= 1; for "uniform" >= 2.
+        low, high: (D,), low < high.
+        rng: for "random".
+
+    Returns:
+        (n^D, D), the last coordinate running fastest; (n, D) for "random".
+
+    Raises:
+        ValueError: another kind or n too small (it is named); low and high are not (D,) with low < high (both
+            are named); no rng.
+    """
+    low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
+    if kind not in ("uniform", "chebyshev", "random"):
+        raise ValueError(f"points must be uniform, chebyshev or random, got {kind!r}")
+    if n < (2 if kind == "uniform" else 1):
+        raise ValueError(f"n must be at least {2 if kind == 'uniform' else 1}, got {n}")
+    if low.ndim != 1 or low.shape != high.shape or not np.all(low < high):
+        raise ValueError(f"expected low < high of shape (D,), got {low} and {high}")
+    if kind == "random":
+        if rng is None:
+            raise ValueError("random points need an rng, got None")
+        return rng.uniform(low, high, (n, len(low)))
+    side = np.linspace(0.0, 1.0, n)
+    if kind == "chebyshev":
+        side = (1 - np.cos((2 * np.arange(n) + 1) * np.pi / (2 * n))) / 2
+    axes = np.meshgrid(*[side] * len(low), indexing="ij")
+    return low + (high - low) * np.stack(axes, axis=-1).reshape(-1, len(low))
+
+
+def l2_relative_error(u: ArrayLike, exact: ArrayLike) -> float:
+    """Give |u - exact| / |exact|, Euclidean norms over all elements: 1 is what u = 0 gets.
+
+    Raises:
+        ValueError: the shapes differ (both are named), or exact is 0 everywhere.
+    """
+    u, exact = np.asarray(u, np.float64), np.asarray(exact, np.float64)
+    if u.shape != exact.shape:
+        raise ValueError(f"u has shape {u.shape}, exact {exact.shape}: expected the same")
+    if not exact.any():
+        raise ValueError("exact is 0 everywhere: there is no relative error")
+    return float(np.linalg.norm(u - exact) / np.linalg.norm(exact))
+
+
+def train(
+    loss: Callable[[Tensor], Tensor], theta: ArrayLike, *, steps: int, lr: float = 1e-3
+) -> tuple[Array, Array]:
+    """Minimise a loss of the parameters by Adam (its other settings at their defaults).
+
+    Args:
+        loss: theta as a Tensor (P,) -> a Tensor of one element; called once a step: it may draw new points.
+        theta: (P,); only read.
+        steps: >= 0.
+        lr: learning rate.
+
+    Returns:
+        theta after the last step, (P,), float64, and the losses before each step, (steps,).
+    """
+    leaf = Tensor(np.array(theta, np.float64), requires_grad=True)
+    optimizer, losses = Adam([leaf], lr=lr), np.empty(steps)
+    for i in range(steps):
+        value = loss(leaf)
+        losses[i] = value.item()
+        leaf.grad = grad(value, [leaf])[0].data
+        optimizer.step()
+    return leaf.data, losses
+
+
+def _powers(x: Array, interval: Sequence[float], operator: Array) -> Jet:
+    """The jet of 1, s and s^2 at x (N, 1), where s runs from -1 to 1 over the interval."""
+    slope = 2 / (interval[1] - interval[0])
+    s = slope * (x - interval[0]) - 1
+    one, zero = np.ones_like(s), np.zeros_like(s)
+    value, gradient = np.hstack([one, s, s * s]), slope * np.hstack([zero, one, 2 * s])
+    return Jet(value, gradient[None], operator * slope**2 * np.hstack([zero, zero, 2 * one]), operator)
