@@ -246,9 +246,9 @@ def draw_swings(run: Run, paths: Sequence[Path]) -> None:
         right.legend(loc="lower left", fontsize=8)
         plots.caption(
             drawn,
-            "Left: steps along the direction v that is sharpest at the crossing. At first they are a slow drift; "
-            "the oscillation beneath it grows from the crossing on, until its swing has made the valley wider. "
-            "Right: the prediction is that of a quadratic; off it lie long swings, at which slopes bend.",
+            "Left: steps along the direction v that is sharpest at the crossing. At first they are a slow "
+            "drift; the oscillation beneath it grows from the crossing on, until its swing has made the "
+            "valley wider. Right: the prediction is that of a quadratic; off it lie long swings.",
         )
         run.save_figure("swings", drawn)
 
