@@ -27,7 +27,7 @@ def write(path: Path, pictures: Sequence[Image.Image], fps: int) -> list[Path]:
         The files written, the GIF first.
     """
     written = [path.with_name(path.name + ".gif")]
-    palette = pictures[-1].quantize(256)  # one for all pictures: no flicker, and smaller files
+    palette = _palette(pictures)  # one for all pictures: no flicker, and smaller files
     reduced = [p.quantize(palette=palette, dither=Image.Dither.NONE) for p in pictures]
     durations = [1000 // fps] * (len(reduced) - 1) + [round(1000 * PAUSE)]
     reduced[0].save(written[0], save_all=True, append_images=reduced[1:], duration=durations, loop=0)
@@ -37,6 +37,16 @@ def write(path: Path, pictures: Sequence[Image.Image], fps: int) -> list[Path]:
         if _encode(ffmpeg, film, pictures, fps):
             written.append(film)
     return written
+
+
+def _palette(pictures: Sequence[Image.Image]) -> Image.Image:
+    """256 colours for all: those of a few pictures from the first to the last, one below the other."""
+    chosen = [pictures[round(i * (len(pictures) - 1) / 4)] for i in range(5)]
+    width, height = chosen[0].size
+    sheet = Image.new("RGB", (width, 5 * height))
+    for row, picture in enumerate(chosen):
+        sheet.paste(picture, (0, row * height))
+    return sheet.quantize(256)
 
 
 def _encode(ffmpeg: str, film: Path, pictures: Sequence[Image.Image], fps: int) -> bool:

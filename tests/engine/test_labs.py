@@ -7,12 +7,14 @@ import os
 import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
 
 from curriculum import labs, manifest
 from curriculum.cli import main
+from experiments import series
 
 ROOT = Path(__file__).resolve().parents[2]
 COURSE = manifest.load(ROOT)
@@ -89,3 +91,35 @@ def test_a_claim_that_fails_fails_the_lab(tmp_path: Path) -> None:
     )  # the hill between: no descent
     assert code == 1
     assert "Goal not reached" in said
+
+
+def test_a_milestone_of_labs_needs_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    """`series.in_turn` on labs that hold, fail and are interrupted."""
+    called: list[tuple[str, tuple]] = []
+
+    def lab(name: str, code: int) -> types.ModuleType:
+        module = types.ModuleType(f"experiments.labs.{name}", f"Does {name} hold?\nMore.")
+        module.QUICK = ("--small", "1")  # type: ignore[attr-defined]
+        module.main = lambda arguments: called.append((name, tuple(arguments))) or code  # type: ignore[attr-defined]
+        return module
+
+    assert series.in_turn([lab("a", 0), lab("b", 0)], [], "Both") == 0
+    assert called == [("a", ()), ("b", ())]
+    assert "2 of 2 labs hold" in capsys.readouterr().out
+    called.clear()
+    assert series.in_turn([lab("a", 1), lab("b", 0)], ["--quick"], "Both") == 1
+    assert called == [("a", ("--small", "1")), ("b", ("--small", "1"))]
+    said = capsys.readouterr().out
+    assert "1 of 2 labs hold" in said
+    assert "Does b hold?" in said
+    called.clear()
+    assert series.in_turn([lab("a", 130), lab("b", 0)], [], "Both") == 130
+    assert [name for name, _ in called] == ["a"]
+
+
+@pytest.mark.parametrize("name", ["first_experiments", "edge"])
+def test_the_milestones_of_labs_name_labs(name: str) -> None:
+    source = (ROOT / "experiments" / "milestones" / f"{name}.py").read_text("utf-8")
+    chosen = re.search(r"^LABS = \((.*)\)$", source, re.MULTILINE)
+    assert chosen
+    assert set(chosen[1].split(", ")) <= set(NAMES)
