@@ -80,7 +80,7 @@ def boundary(kind: str, u: Jet, normal: ArrayLike | None = None, coefficient: fl
         kind: "dirichlet", "neumann", "robin" or "periodic".
         u: jet of K outputs at P points. For "periodic" P is even, and point i + P / 2 is opposite to point i.
         normal: (P, D), outward, of length 1: [[-1], [1]] for the ends of an interval. "dirichlet" needs none.
-        coefficient: k > 0 of "robin".
+        coefficient: k > 0 of "robin"; the others have none.
 
     Returns:
         (P, K). For "periodic" the first P / 2 rows are the differences u_i - u_(i + P/2), the others those of
@@ -88,7 +88,7 @@ def boundary(kind: str, u: Jet, normal: ArrayLike | None = None, coefficient: fl
 
     Raises:
         ValueError: another kind (it and the four are named); normal is missing or not (P, D) (what it is and
-            (P, D)); an odd P; k is not positive.
+            (P, D)); an odd P; a robin k that is not positive.
     """
     raise NotImplementedError("dynamics.approximation.pinn: TODO 2 of 8, boundary")
 
@@ -106,8 +106,9 @@ def constrain(
 
         u + q,    q a polynomial of degree 2 with B[q] = values - B[u] at both ends
 
-    Of 1, s and s^2 the conditions see two numbers each, B[1], B[s], B[s^2]; the pseudo-inverse of this (2, 3)
-    matrix gives coefficients that meet any two values. A u that meets them is left as it is.
+    In s, which runs from -1 to 1 over the interval, q = w_0 + w_1 s + w_2 s^2. The conditions see two numbers
+    each of 1, s and s^2, which make a (2, 3) matrix; its pseudo-inverse gives the smallest w that meets any
+    two values. A u that meets them is left as it is.
 
     Args:
         kind: as `boundary`, for both ends, with the outward normals -1 and 1.

@@ -111,7 +111,8 @@ def stationary_variance(curvature: ArrayLike, h: float, temperature: float) -> A
         temperature: T >= 0.
 
     Raises:
-        ValueError: h a is not in (0, 2) everywhere: the chain does not settle. The message names h and a.
+        ValueError: h a is not in (0, 2) everywhere: the chain does not settle. The message names h and
+            the first a outside.
     """
     raise NotImplementedError("dynamics.continuous.langevin: TODO 3 of 8, stationary_variance")
 

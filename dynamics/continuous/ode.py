@@ -180,7 +180,7 @@ def odeint(
         method: a key of `METHODS`.
         substeps: steps in each interval, at least 1. Not used by dopri5.
         rtol, atol: tolerances of dopri5, see `error_norm`; of each step, not of the whole path.
-        max_steps: of dopri5, tried in all.
+        max_steps: of dopri5, accepted or refused, over all intervals together.
 
     Returns:
         (ys, nfe): ys (T, *S) with ys[0] = y0, and how often f was called.
@@ -189,8 +189,8 @@ def odeint(
         ValueError: the method is unknown (the message names it and those known), ts has another shape (named)
             or is not finite or not strictly monotone, substeps is below 1 (named), or f returns another
             shape than y0's (both named).
-        RuntimeError: dopri5 took max_steps (the message names that number), or a step that no longer moves t,
-            as before a singularity; the message names t.
+        RuntimeError: dopri5 would need more than max_steps (the message names that number), or a step that no
+            longer moves t, as before a singularity; the message names t.
     """
     raise NotImplementedError("dynamics.continuous.ode: TODO 3 of 8, odeint")
 
@@ -202,7 +202,8 @@ def adaptive_path(
 
     The last stage of Dormand and Prince is the first of the next step, and a refused step keeps its first
     slope: f costs 6 calls a step. The first trial changes y by about a percent, 0.01 |y| / |slope|, or takes
-    1e-6 where one of the two is nearly 0; the rule does the rest.
+    1e-6 where one of the two is nearly 0; the rule does the rest. After a step that was cut, which may have
+    been far too short, the next may be as long as before the cut.
 
     Args:
         f: slope, of y's shape.

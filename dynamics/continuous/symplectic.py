@@ -142,7 +142,8 @@ def step_matrix(scheme: Scheme, omega: float, h: float, friction: float = 0.0) -
         friction: as `integrate`.
 
     Returns:
-        (2, 2): the first column is where (1, 0) goes. det M = exp(-friction h).
+        (2, 2): the first column is where (1, 0) goes. det M = exp(-friction h), of which each end of the step
+        has the root.
     """
     raise NotImplementedError("dynamics.continuous.symplectic: TODO 5 of 7, step_matrix")
 
@@ -161,8 +162,8 @@ def modified_energy(matrix: ArrayLike, h: float, q: ArrayLike, p: ArrayLike) -> 
         An array of the shape of q.
 
     Raises:
-        ValueError: the determinant is not 1, but for 1e-9 of rounding: areas are not preserved, and so is
-            nothing of this kind. The message names it.
+        ValueError: the determinant is not 1, but for 1e-9 of rounding either way (with friction it is less):
+            areas are not preserved, and so is nothing of this kind. The message names it.
     """
     raise NotImplementedError("dynamics.continuous.symplectic: TODO 6 of 7, modified_energy")
 
@@ -174,7 +175,8 @@ def stability_limit(scheme: Scheme) -> float:
     the unit circle if |trace| <= 2, and one is outside if it is more. 2 for the four of `SCHEMES`.
 
     Returns:
-        x, to a relative error of 1e-6, by bisection of where |trace M| first exceeds 2; searched up to 10.
+        x, to a relative error of 1e-6, by bisection of where |trace M| first exceeds 2; searched up to 10,
+        and inf where it does not exceed 2 until there.
     """
     raise NotImplementedError("dynamics.continuous.symplectic: TODO 7 of 7, stability_limit")
 

@@ -132,14 +132,15 @@ def init(spec: Spec, scheme: str = "xavier", gain: float = 1.0, *, rng: np.rando
 
     Args:
         spec: the network.
-        scheme: the standard deviation of a normal weight, "xavier": gain sqrt(2 / (fan_in + fan_out)),
-            "kaiming": gain / sqrt(fan_in), "normal": gain; or "orthogonal": orthonormal rows or columns,
-            whichever are fewer, times gain (`nn_core.initialization.orthogonal`).
+        scheme: the standard deviation of independent normal weights, "xavier": gain sqrt(2 / (fan_in +
+            fan_out)), "kaiming": gain / sqrt(fan_in), "normal": gain; or "orthogonal": a random matrix with
+            orthonormal rows or columns, whichever are fewer, times gain. `nn_core.initialization` has two of
+            them, in float32 unless told ``dtype=np.float64``.
         gain: factor; sqrt(2) fits ReLU under "kaiming".
         rng: where the numbers come from.
 
     Returns:
-        theta (P,).
+        theta (P,), float64, with all its digits.
 
     Raises:
         ValueError: the scheme is unknown; the message names it and the four.

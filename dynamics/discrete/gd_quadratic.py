@@ -83,7 +83,7 @@ def critical_lr(A: ArrayLike) -> float:
     """Give the learning rate at which descent stops being stable: 2 / (largest eigenvalue); inf for A = 0.
 
     Args:
-        A: (D, D), symmetric, no negative eigenvalue (but by rounding).
+        A: (D, D), symmetric, no negative eigenvalue, but for a relative 1e-12 of rounding.
 
     Raises:
         ValueError: as `trajectory` about A; or an eigenvalue is negative, so that no rate is stable: the
@@ -101,8 +101,8 @@ def best_lr(A: ArrayLike) -> float:
         A: (D, D), symmetric, positive definite.
 
     Raises:
-        ValueError: as `trajectory` about A; or an eigenvalue is not positive (or is 0 but for rounding): the
-            message names the smallest.
+        ValueError: as `trajectory` about A; or the smallest eigenvalue is not above 1e-12 of the largest, so
+            that it may be 0 but for rounding: the message names it.
     """
     raise NotImplementedError("dynamics.discrete.gd_quadratic: TODO 5 of 7, best_lr")
 
@@ -123,7 +123,8 @@ def steps_to(eps: float, rate: float) -> int:
         rate: in [0, 1), or anything where eps >= 1.
 
     Returns:
-        The smallest k >= 0 with rate^k <= eps.
+        The smallest k >= 0 with rate^k <= eps. Try it: a quotient of logarithms is rounded, and ceil makes
+        a whole step of that.
 
     Raises:
         ValueError: eps is not positive, or rate is not in [0, 1); the message names the value.

@@ -97,7 +97,7 @@ def jvp(model: Map, theta: ArrayLike, v: ArrayLike) -> Array:
     Raises:
         ValueError: v has another shape than theta; the message names both.
     """
-    raise NotImplementedError("dynamics.geometry.hessian_vector: TODO 4 of 6, jvp")
+    raise NotImplementedError("dynamics.geometry.hessian_vector: TODO 3 of 6, jvp")
 
 
 def ggn_vp(model: Map, loss: Map, theta: ArrayLike, v: ArrayLike) -> Array:
@@ -116,7 +116,7 @@ def ggn_vp(model: Map, loss: Map, theta: ArrayLike, v: ArrayLike) -> Array:
     Raises:
         ValueError: as `hvp`.
     """
-    raise NotImplementedError("dynamics.geometry.hessian_vector: TODO 5 of 6, ggn_vp")
+    raise NotImplementedError("dynamics.geometry.hessian_vector: TODO 4 of 6, ggn_vp")
 
 
 def hvp_rop(
@@ -152,7 +152,7 @@ def hvp_rop(
         ValueError: the shapes of directions are not those of layers; the message names the first pair of
             shapes that differ, or both numbers of layers.
     """
-    raise NotImplementedError("dynamics.geometry.hessian_vector: TODO 6 of 6, hvp_rop")
+    raise NotImplementedError("dynamics.geometry.hessian_vector: TODO 5 of 6, hvp_rop")
 
 
 def full_hessian(loss: Map, theta: ArrayLike) -> Array:
@@ -168,7 +168,7 @@ def full_hessian(loss: Map, theta: ArrayLike) -> Array:
     Raises:
         ValueError: the loss has not one element; the message names its shape.
     """
-    raise NotImplementedError("dynamics.geometry.hessian_vector: TODO 3 of 6, full_hessian")
+    raise NotImplementedError("dynamics.geometry.hessian_vector: TODO 6 of 6, full_hessian")
 
 
 def _pair(theta: ArrayLike, v: ArrayLike) -> tuple[Array, Array]:

@@ -124,8 +124,9 @@ def top_eigenpairs(
         k: how many, in [1, n].
         which: "LA", largest by value ("largest algebraic"), or "LM", largest by magnitude.
         rng: for the starts.
-        start: (n,), a guess of the first eigenvector, as from the step of training before; `MIX` of it is
-            replaced by a random direction, lest it be orthogonal to what it should find.
+        start: (n,), a guess of the first eigenvector, of any length, as from the step of training before.
+            Made of length 1, `MIX` of it is replaced by a random direction, lest it be orthogonal to what it
+            should find.
         tol, max_iter: of each iteration, see `power_iteration`; ``scale`` is the largest |eigenvalue| and
             shift so far.
 
@@ -135,7 +136,7 @@ def top_eigenpairs(
 
     Raises:
         ValueError: which is another word, or k is not in [1, n], or start is not (n,); the message names the
-            word, k and n, or both shapes. Or as `power_iteration`.
+            word, k and n, or both shapes. Or start is 0 or not finite; or as `power_iteration`.
     """
     raise NotImplementedError("dynamics.geometry.power_iteration: TODO 3 of 3, top_eigenpairs")
 

@@ -136,6 +136,7 @@ def descend(
         (steps + 1, P), the start first.
 
     Raises:
-        ValueError: scale has another shape than theta (both are named), or lr or steps is negative (it is).
+        ValueError: scale has another shape than theta (both are named), or lr is negative or nan or
+            steps is negative (it is).
     """
     raise NotImplementedError("dynamics.geometry.reparametrisation: TODO 5 of 5, descend")

@@ -164,7 +164,7 @@ def charge_drift(M: ArrayLike, g: ArrayLike, lr: float) -> float:
         lr: learning rate.
 
     Raises:
-        ValueError: as `charge`.
+        ValueError: as `charge`, with g for theta.
     """
     return lr**2 * charge(M, g)
 
@@ -193,11 +193,12 @@ def product_descent(x: float, y: float, lr: float, steps: int, target: float = 1
 def product_charge(x: float, y: float, residuals: ArrayLike, lr: float) -> Array:
     """Predict x^2 - y^2 along `product_descent` from its start: each step multiplies it by 1 - lr^2 r^2.
 
-    For g = r (y, x), so that lr^2 g . M g = -lr^2 r^2 (x^2 - y^2): descent, unlike the flow, balances.
+    For g = r (y, x), so that lr^2 g . M g = -lr^2 r^2 (x^2 - y^2): descent, unlike the flow, balances while
+    lr |r| is below sqrt(2).
 
     Args:
         x, y: the start.
-        residuals: (T,), r at each point; the last acts on no step.
+        residuals: (T,), r at each point; the last acts on no step. Not changed.
         lr: learning rate.
 
     Returns:

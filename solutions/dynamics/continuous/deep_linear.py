@@ -87,8 +87,9 @@ def whiten(X: ArrayLike) -> Array:
 def mode_strength(s: ArrayLike, u0: ArrayLike, t: ArrayLike, tau: float = 1.0) -> Array:
     """Give the strength u(t) of a mode in a network of two layers: du/dt = 2 u (s - u) / tau from u0.
 
-    Written as u0 / (exp(-x) + (2 u0 t / tau) (1 - exp(-x)) / x) with x = 2 s t / tau, it holds for s = 0,
-    where u decays as a power of t, and for any t: exp(2 s t) in the numerator would overflow at x = 710.
+    Written as u0 / (exp(-x) + (2 u0 t / tau) (1 - exp(-x)) / x) with x = 2 s t / tau it holds for any t, for
+    nothing overflows, as exp(x) in the numerator would at 710, and for s = 0: there x = 0, the last fraction
+    is 1, and u decays as a power of t. u0 = 0 stands apart: late the form is 0 / 0, and u is 0.
 
     Args:
         s: singular value of Syx, >= 0.
@@ -133,7 +134,7 @@ def deep_mode(s: float, u0: float, ts: ArrayLike, depth: int) -> Array:
         depth: L >= 1, the number of weight layers.
 
     Returns:
-        (T,), to a relative error of about 1e-7.
+        (T,), to a relative error of about 1e-7 from u0 >= 1e-6 or 0.
 
     Raises:
         ValueError: depth is below 1, or s or u0 negative; the message names the value.

@@ -130,11 +130,13 @@ def stationary_variance(curvature: ArrayLike, h: float, temperature: float) -> A
         temperature: T >= 0.
 
     Raises:
-        ValueError: h a is not in (0, 2) everywhere: the chain does not settle. The message names h and a.
+        ValueError: h a is not in (0, 2) everywhere: the chain does not settle. The message names h and
+            the first a outside.
     """
     a = np.asarray(curvature, np.float64)
-    if not np.all((h * a > 0) & (h * a < 2)):
-        raise ValueError(f"h * curvature must be in (0, 2), got h {h} and curvature {a.tolist()}")
+    settles = (h * a > 0) & (h * a < 2)
+    if not settles.all():
+        raise ValueError(f"h * curvature must be in (0, 2), got h {h} and curvature {a[~settles][0]}")
     return np.asarray(temperature / a / (1 - h * a / 2))
 
 

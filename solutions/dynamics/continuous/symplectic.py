@@ -166,7 +166,8 @@ def step_matrix(scheme: Scheme, omega: float, h: float, friction: float = 0.0) -
         friction: as `integrate`.
 
     Returns:
-        (2, 2): the first column is where (1, 0) goes. det M = exp(-friction h).
+        (2, 2): the first column is where (1, 0) goes. det M = exp(-friction h), of which each end of the step
+        has the root.
     """
     path = integrate(scheme, lambda q: -(omega**2) * q, [1.0, 0.0], [0.0, 1.0], h, 1, friction)
     return np.stack([path.q[1], path.p[1]])
@@ -186,8 +187,8 @@ def modified_energy(matrix: ArrayLike, h: float, q: ArrayLike, p: ArrayLike) -> 
         An array of the shape of q.
 
     Raises:
-        ValueError: the determinant is not 1, but for 1e-9 of rounding: areas are not preserved, and so is
-            nothing of this kind. The message names it.
+        ValueError: the determinant is not 1, but for 1e-9 of rounding either way (with friction it is less):
+            areas are not preserved, and so is nothing of this kind. The message names it.
     """
     (a, b), (c, d) = np.asarray(matrix, np.float64)
     q, p = np.asarray(q, np.float64), np.asarray(p, np.float64)
@@ -204,7 +205,8 @@ def stability_limit(scheme: Scheme) -> float:
     the unit circle if |trace| <= 2, and one is outside if it is more. 2 for the four of `SCHEMES`.
 
     Returns:
-        x, to a relative error of 1e-6, by bisection of where |trace M| first exceeds 2; searched up to 10.
+        x, to a relative error of 1e-6, by bisection of where |trace M| first exceeds 2; searched up to 10,
+        and inf where it does not exceed 2 until there.
     """
 
     def leaves(x: float) -> bool:

@@ -132,7 +132,9 @@ def oja_flow(C: ArrayLike, w0: ArrayLike, t: float) -> Array:
 
     The solution is w(t) = u / sqrt(1 - |w0|^2 + |u|^2) with u = exp(C t) w0: Hebb's growth in the numerator,
     divided by what keeps the length. Both grow as exp(lambda t), with the largest eigenvalue lambda whose
-    eigenvector has a part in w0: scale them by exp(-lambda t), and no t is too large. w0 = 0 stays 0.
+    eigenvector has a part in w0: scale them by exp(-lambda t), and no t is too large. w0 = 0 stays 0. For a
+    long w0 the difference |u|^2 - |w0|^2 loses its digits; with the parts c_i of w0 along the eigenvectors it
+    is the sum of c_i^2 expm1(2 lambda_i t), in which nothing cancels.
 
     Args:
         C: (D, D), symmetric, eigenvalues >= 0.
@@ -143,7 +145,8 @@ def oja_flow(C: ArrayLike, w0: ArrayLike, t: float) -> Array:
         w(t), (D,).
 
     Raises:
-        ValueError: C is not symmetric (D, D), or w0 not (D,) (the message names both shapes); or t < 0 (t).
+        ValueError: C is not symmetric (D, D), but for a relative 1e-10 of rounding, or w0 not (D,) (the
+            message names both shapes); or t < 0 (t).
     """
     C, w0 = np.asarray(C, np.float64), np.asarray(w0, np.float64)
     square = w0.ndim == 1 and C.shape == (*w0.shape, *w0.shape)
@@ -154,8 +157,9 @@ def oja_flow(C: ArrayLike, w0: ArrayLike, t: float) -> Array:
     values, Q = np.linalg.eigh(C)
     parts = Q.T @ w0
     top = values[parts != 0].max(initial=0.0)
-    u = Q @ (np.exp(np.minimum(values - top, 0) * t) * parts)
-    return u / np.sqrt((1 - w0 @ w0) * np.exp(-2 * top * t) + u @ u)
+    grown = np.exp(np.minimum(values - top, 0) * t) * parts  # u exp(-lambda t), in eigenvectors
+    square = np.exp(-2 * top * t) - np.sum(grown**2 * np.expm1(-2 * values * t))
+    return Q @ (grown / np.sqrt(square))
 
 
 def check_inputs(w: Array, X: ArrayLike) -> Array:

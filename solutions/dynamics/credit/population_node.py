@@ -76,9 +76,9 @@ def population(signal: Operand, weights: Operand, bias: Operand = 0.0) -> Tensor
     """Give the responses of K units to one signal, tanh(W s + b).
 
     Args:
-        signal: s, (D,).
+        signal: s, (D,), Tensor or array, as the others.
         weights: W, (K, D).
-        bias: b, (K,) or a number for all.
+        bias: b, (K,), or a number for all.
 
     Returns:
         r, (K,), a Tensor, or an array if nothing is a Tensor.
@@ -90,10 +90,10 @@ def population(signal: Operand, weights: Operand, bias: Operand = 0.0) -> Tensor
 
 
 def reduce(responses: Tensor, how: str = "sum") -> Tensor:
-    """Read one number, of shape (), out of a Tensor of responses of any shape.
+    """Read one number, of shape (), out of a Tensor of responses.
 
     Args:
-        responses: (K,).
+        responses: (K,), or of any other shape: all of its numbers count.
         how: "sum" or "mean".
 
     Raises:

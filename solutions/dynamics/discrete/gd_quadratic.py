@@ -106,7 +106,7 @@ def critical_lr(A: ArrayLike) -> float:
     """Give the learning rate at which descent stops being stable: 2 / (largest eigenvalue); inf for A = 0.
 
     Args:
-        A: (D, D), symmetric, no negative eigenvalue (but by rounding).
+        A: (D, D), symmetric, no negative eigenvalue, but for a relative 1e-12 of rounding.
 
     Raises:
         ValueError: as `trajectory` about A; or an eigenvalue is negative, so that no rate is stable: the
@@ -127,8 +127,8 @@ def best_lr(A: ArrayLike) -> float:
         A: (D, D), symmetric, positive definite.
 
     Raises:
-        ValueError: as `trajectory` about A; or an eigenvalue is not positive (or is 0 but for rounding): the
-            message names the smallest.
+        ValueError: as `trajectory` about A; or the smallest eigenvalue is not above 1e-12 of the largest, so
+            that it may be 0 but for rounding: the message names it.
     """
     smallest, largest = _extremes(A)
     if not smallest > ROUNDING * abs(largest):
@@ -152,7 +152,8 @@ def steps_to(eps: float, rate: float) -> int:
         rate: in [0, 1), or anything where eps >= 1.
 
     Returns:
-        The smallest k >= 0 with rate^k <= eps.
+        The smallest k >= 0 with rate^k <= eps. Try it: a quotient of logarithms is rounded, and ceil makes
+        a whole step of that.
 
     Raises:
         ValueError: eps is not positive, or rate is not in [0, 1); the message names the value.
@@ -169,7 +170,8 @@ def steps_to(eps: float, rate: float) -> int:
     if rate == 0:
         return 1
     k = ceil(log(eps) / log(rate))
-    return k - 1 if rate ** (k - 1) <= eps else k  # the quotient may be rounded up: 29.000000000000004
+    near = (k - 1, k, k + 1)  # the quotient may be rounded, up as well: 29.000000000000004
+    return next((n for n in near if rate**n <= eps), k)
 
 
 def _problem(A: ArrayLike, b: ArrayLike, x0: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -164,9 +164,9 @@ def sharpest(
     """Find the k largest eigenvalues by value, by Lanczos from a guess.
 
     One after another, each in the space orthogonal to those found (`deflate`): an eigenvalue that is there
-    twice is found twice. From a unit vector
+    twice is found twice. From a random unit vector u, or where start has a column s for it
 
-        random, or with a start (1 - MIX) start / |start| + MIX random        (for the later ones projected)
+        (1 - MIX) s / |s| + MIX u        (for the later ones projected)
 
     ``steps`` steps of Lanczos, and again from the same vector with twice as many until the residual of the
     largest Ritz value is at most tol times the largest |Ritz value|. As many steps as there are dimensions

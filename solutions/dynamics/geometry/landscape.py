@@ -210,10 +210,11 @@ def barrier(values: ArrayLike) -> float:
         max over t of  L(t) - ((1 - t) L(0) + t L(1))
 
     Args:
-        values: (n,), n >= 2, of `interpolate`.
+        values: (n,), n >= 2, of `interpolate`; the ends finite.
 
     Returns:
-        At least 0; 0 for a curve that is nowhere above its chord.
+        At least 0; 0 for a curve that is nowhere above its chord, nan if a loss on the way is nan, else inf
+        if one is inf.
 
     Raises:
         ValueError: values is not a vector of at least 2; the message names its shape.

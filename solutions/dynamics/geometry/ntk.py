@@ -38,7 +38,7 @@ from dynamics.discrete.gd_quadratic import closed_form
 Array = np.ndarray
 Scales = Sequence[tuple[float, float]]  # s_w and s_b of each layer
 
-CUTOFF = 1e-12  # of the largest eigenvalue: what is below may be 0 but for rounding
+CUTOFF = 1e-12  # of the largest eigenvalue: what is smaller may be 0 but for rounding
 
 
 def ntk_scales(spec: Spec, sigma_w: float = 1.0, sigma_b: float = 1.0) -> list[tuple[float, float]]:
@@ -209,8 +209,9 @@ def lazy_predict(kernel: ArrayLike, cross: ArrayLike, r0: ArrayLike, f0: ArrayLi
 
         c(t) = integral of r over [0, t]        of r = exp(-a t) r_0:  c = r_0 (1 - exp(-a t)) / a
 
-    For t = inf this is kernel regression, c = Theta^+ r0: eigenvalues up to 1e-12 of the largest count as 0,
-    and nothing is learned along their vectors.
+    Where a is 0 that is c = r_0 t: a singular kernel is none that has to be solved for. For t = inf this is
+    kernel regression, c = Theta^+ r0: eigenvalues of a magnitude up to 1e-12 of the largest count as 0, and
+    nothing is learned along their vectors.
 
     Args:
         kernel, r0: of the training examples, as for `lazy_flow`.

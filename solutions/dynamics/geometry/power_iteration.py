@@ -158,8 +158,9 @@ def top_eigenpairs(
         k: how many, in [1, n].
         which: "LA", largest by value ("largest algebraic"), or "LM", largest by magnitude.
         rng: for the starts.
-        start: (n,), a guess of the first eigenvector, as from the step of training before; `MIX` of it is
-            replaced by a random direction, lest it be orthogonal to what it should find.
+        start: (n,), a guess of the first eigenvector, of any length, as from the step of training before.
+            Made of length 1, `MIX` of it is replaced by a random direction, lest it be orthogonal to what it
+            should find.
         tol, max_iter: of each iteration, see `power_iteration`; ``scale`` is the largest |eigenvalue| and
             shift so far.
 
@@ -169,7 +170,7 @@ def top_eigenpairs(
 
     Raises:
         ValueError: which is another word, or k is not in [1, n], or start is not (n,); the message names the
-            word, k and n, or both shapes. Or as `power_iteration`.
+            word, k and n, or both shapes. Or start is 0 or not finite; or as `power_iteration`.
     """
     if which not in ("LA", "LM"):
         raise ValueError(f'which must be "LA" or "LM", got {which!r}')
@@ -177,6 +178,8 @@ def top_eigenpairs(
         raise ValueError(f"k must be in [1, n] = [1, {n}], got {k}")
     if start is not None and np.shape(start) != (n,):
         raise ValueError(f"start has shape {np.shape(start)}, expected ({n},)")
+    if start is not None and not 0 < np.linalg.norm(start) < np.inf:
+        raise ValueError(f"start must be finite and not 0, its length is {np.linalg.norm(start)}")
     Q, values = np.empty((n, 0)), []
     shift, scale, products, converged = 0.0, 0.0, 0, True
     for i in range(k):

@@ -163,7 +163,8 @@ def descend(
         (steps + 1, P), the start first.
 
     Raises:
-        ValueError: scale has another shape than theta (both are named), or lr or steps is negative (it is).
+        ValueError: scale has another shape than theta (both are named), or lr is negative or nan or
+            steps is negative (it is).
     """
     theta, s = np.asarray(theta, np.float64), np.asarray(scale, np.float64)
     if theta.shape != s.shape:

@@ -373,7 +373,7 @@ def test_networks_that_do_not_fit_are_refused():
         network(np.ones(12), Spec((2, 3, 1)), coordinates(np.ones((5, 2))))
     for sizes in ((2, 3, 1), (1, 3, 2)):
         with expect.raises(ValueError, str(sizes)):
-            curve(np.ones(13), Spec(sizes), np.ones(4))
+            curve(np.ones(Spec(sizes).parameters), Spec(sizes), np.ones(4))
 
 
 def test_unknown_activations_and_different_operators_are_refused():

@@ -149,6 +149,9 @@ def test_what_conditions_prescribe():
     expect.close(got["dirichlet"], u.value, "dirichlet: u")
     expect.close(boundary("dirichlet", u), u.value, "dirichlet without normals: u")
     expect.close(got["neumann"], slope, "neumann: n . grad u")
+    expect.close(
+        boundary("neumann", u, normal, 0.0), slope, "neumann with a coefficient, which only robin has"
+    )
     expect.close(got["robin"], k * u.value + slope, "robin: k u + n . grad u")
     expect.close(boundary("robin", u, normal), u.value + slope, "robin, k = 1: u + n . grad u")
     apart = np.zeros((4, 3))
@@ -202,7 +205,7 @@ CASES = [("dirichlet", 1.0), ("neumann", 1.0), ("robin", 0.4), ("robin", 3.0), (
 
 @pytest.mark.parametrize(("kind", "k"), CASES)
 def test_a_hard_condition_holds_whatever_the_function(kind, k):
-    """At the ends, in value or slope as prescribed; and what is added is one polynomial of degree 2."""
+    """At the ends, in value or slope as prescribed; and the polynomial that is added is the smallest such."""
     a, b, c = -0.5, 2.0, -3.0
     x, values = np.array([[a], [b], [0.1], [0.7], [1.6]]), np.array([[0.3, -1.0, 2.0], [1.2, 0.5, -0.4]])
     rates = np.array([0.5, -1.0, 1.3])
@@ -213,12 +216,16 @@ def test_a_hard_condition_holds_whatever_the_function(kind, k):
         got = constrain(kind, u, x, ends, (a, b), values, k)
     met = prescribed(kind, got.value[:2], got.gradient[0, :2], k)
     expect.close(met, values, f"the {kind} condition at both ends", rtol=1e-9)
-    q, dq, ddq = got.value - u.value, (got.gradient - u.gradient)[0], got.second - u.second
-    expect.close(ddq, np.tile(ddq[:1], (5, 1)), "second derivative of what was added, a constant", atol=1e-10)
-    bend = ddq[0] / c  # its u_xx
-    expect.close(dq, dq[:1] + bend * (x - a), "slope of what was added", rtol=1e-9, atol=1e-10)
-    grown = q[:1] + dq[:1] * (x - a) + bend / 2 * (x - a) ** 2
-    expect.close(q, grown, "values of what was added", rtol=1e-9, atol=1e-10)
+    s, m = 2 * (x - a) / (b - a) - 1, 2 / (b - a)
+    powers = [np.hstack(p) for p in ((1 + 0 * s, s, s * s), (0 * s, m + 0 * s, 2 * m * s))]
+    powers.append(np.tile([0.0, 0.0, 2 * c * m * m], (5, 1)))
+    gap = values - prescribed(kind, u.value[:2], u.gradient[0, :2], k)
+    w = np.linalg.lstsq(prescribed(kind, powers[0][:2], powers[1][:2], k), gap, rcond=None)[
+        0
+    ]  # of least norm
+    added = got.value - u.value, (got.gradient - u.gradient)[0], got.second - u.second
+    for p, q, name in zip(powers, added, ("value", "slope", "second derivative"), strict=True):
+        expect.close(q, p @ w, f"{name} of what was added, the smallest w_0 + w_1 s + w_2 s^2", atol=1e-10)
 
 
 @pytest.mark.parametrize(("kind", "k"), CASES)
@@ -364,6 +371,8 @@ def test_the_relative_error():
     expect.close(l2_relative_error(np.array([[3.0], [7.0]]), exact), 0.6, "|(0, 3)| / |(3, 4)|")
     expect.close(l2_relative_error(np.zeros((2, 1)), exact), 1.0, "the error of u = 0")
     expect.close(l2_relative_error([3.0, -4.0], [3, 4]), 1.6, "the error of (3, -4)")
+    got = l2_relative_error([[3.0, 0.5], [0.0, 4.0]], [[3.0, 0.0], [0.0, 4.0]])
+    expect.close(got, 0.1, "0.5 over |(3, 0, 0, 4)|, over all elements of a grid")
 
 
 def test_training_is_adam():
@@ -474,7 +483,7 @@ def test_conditions_that_do_not_fit_are_refused():
         boundary("cauchy", u, np.ones((4, 2)))
     with expect.raises(ValueError, "None", "(4, 2)"):
         boundary("neumann", u)
-    for normal in (np.ones((4, 1)), np.ones(2), np.ones((1, 2))):
+    for normal in (np.ones((4, 1)), np.ones(2), np.ones((1, 2)), np.ones(8), np.ones((2, 4))):
         with expect.raises(ValueError, str(normal.shape), "(4, 2)"):
             boundary("robin", u, normal)
     for k in (0.0, -2.0):
@@ -496,7 +505,12 @@ def test_hard_conditions_that_do_not_fit_are_refused():
     with expect.raises(ValueError, "absorbing"):
         constrain("absorbing", u, x, ends, (0.0, 1.0))
     at = coordinates(np.ones((3, 2)))
-    for low, high in (([0.0], [1.0]), ([0.0, 2.0], [1.0, 2.0]), ([0.0, 3.0], [1.0, 2.0])):
+    for low, high in (
+        ([0.0], [1.0]),
+        ([0.0, 0.0], [1.0]),
+        ([0.0, 2.0], [1.0, 2.0]),
+        ([0.0, 3.0], [1.0, 2.0]),
+    ):
         with expect.raises(ValueError):
             vanish(at, low, high)
 
@@ -515,7 +529,7 @@ def test_losses_points_and_errors_that_make_no_sense_are_refused():
     for kind, n in (("uniform", 1), ("chebyshev", 0), ("random", 0)):
         with expect.raises(ValueError, str(n)):
             collocation(kind, n, [0.0], [1.0], rng=np.random.default_rng(0))
-    for low, high in ((0.0, 1.0), ([0.0], [1.0, 2.0]), ([1.0], [1.0])):
+    for low, high in ((0.0, 1.0), ([0.0], [1.0, 2.0]), ([0.0, 0.0], [1.0]), ([1.0], [1.0])):
         with expect.raises(ValueError):
             collocation("uniform", 3, low, high)
     with expect.raises(ValueError, "rng"):

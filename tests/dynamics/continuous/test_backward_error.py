@@ -74,6 +74,10 @@ def test_the_hessian_is_taken_at_theta(rng):
         want = g + 0.1 * product_hvp(theta, g)
         got = modified_gradient(product_grad, product_hvp, 0.2)(theta)
         expect.close(got, want, f"g + lr/2 H g at {theta}, lr = 0.2")
+    calls = []
+    once = modified_gradient(lambda x: calls.append(1) or product_grad(x), product_hvp, 0.2)(theta)
+    expect.close(once, want, "the same again")
+    expect.equal(len(calls), 1, "calls of grad for one modified gradient")
 
 
 def test_without_a_step_nothing_is_modified(rng):
@@ -175,6 +179,9 @@ def test_the_gap_is_measured_over_all_elements():
     expect.close(got.flow, want, "the gap to the flow of 4 elements", rtol=1e-7)
     want = np.array([0.0, 2 * abs(0.9 - math.exp(-0.105))])
     expect.close(got.modified, want, "the gap to the modified flow of 4 elements", rtol=1e-6, atol=1e-11)
+    got = flow_gaps(lambda x: x, lambda x, v: v, [1.0], 1.0, 1)
+    want = np.exp([-1.0, -1.5])
+    expect.close(np.array([got.flow[1], got.modified[1]]), want, "the gaps after a step of 1", rtol=2e-10)
 
 
 # Shuffled batches
@@ -248,5 +255,6 @@ def test_no_steps_and_no_batches_are_refused():
         flow_gaps(product_grad, product_hvp, [1.0, 1.0], -0.25, 3)
     with expect.raises(ValueError, "0"):
         shuffled_gradient([], [], 0.1)
-    with expect.raises(ValueError, "2", "1"):
-        shuffled_gradient([product_grad] * 2, [product_hvp], 0.1)
+    for grads, hvps in ((5, 3), (3, 5)):
+        with expect.raises(ValueError, "5", "3"):
+            shuffled_gradient([product_grad] * grads, [product_hvp] * hvps, 0.1)

@@ -186,6 +186,8 @@ def test_a_hyperbolic_symmetry_has_its_charge(rng):
     step = np.array([x, y]) - 0.1 * g
     change = charge(SWAP, step) - charge(SWAP, [x, y])
     expect.close(charge_drift(SWAP, g, 0.1), change, "the drift of 2 x y by a step of 0.1", rtol=1e-9)
+    for g, want in (([1.0, 2.0], 0.04), ([1.0, -2.0], -0.04)):
+        expect.close(charge_drift(SWAP, g, 0.1), want, f"the drift of 2 x y with g = {g}")
 
 
 # Two weights
@@ -218,9 +220,13 @@ def test_the_difference_of_squares_shrinks_exactly_as_predicted(lr):
 
 
 def test_the_prediction_for_given_residuals():
-    got = product_charge(3.0, 1.0, [1.0, -2.0, 5.0], 0.1)
+    residuals = np.array([1.0, -2.0, 5.0])
+    with expect.unchanged(residuals):
+        got = product_charge(3.0, 1.0, residuals, 0.1)
     expect.close(got, 8 * np.array([1.0, 0.99, 0.99 * 0.96]), "8 times the factors 1, 0.99, 0.99 * 0.96")
     expect.close(product_charge(3.0, 1.0, [7.0], 0.1), np.array([8.0]), "the charge of a start alone")
+    got = product_charge(1.0, -3.0, [2.0, 20.0, 1.0], 0.1)
+    expect.close(got, -8 * np.array([1.0, 0.96, -0.96 * 3]), "|y| > |x|, and a step with lr |r| = 2")
 
 
 def test_drift_vanishes_with_the_step():
@@ -245,6 +251,8 @@ def test_layers_that_do_not_fit_are_refused(rng):
         unit_balance(np.zeros((3, 4)), np.zeros((2, 5)))
     with expect.raises(ValueError, "(2,)", "(3, 4)"):
         unit_balance(np.zeros((3, 4)), np.zeros((2, 3)), np.zeros(2))
+    with expect.raises(ValueError, "(3, 1)", "(3, 4)"):
+        unit_balance(np.zeros((3, 4)), np.zeros((2, 3)), np.zeros((3, 1)))
     for second, inputs, targets in (
         ((2, 5), (6, 4), (6, 2)),
         ((2, 3), (6, 5), (6, 2)),
@@ -265,11 +273,18 @@ def test_generators_that_do_not_fit_are_refused():
         violation(np.zeros((2, 3)), np.zeros(3), np.zeros(3))
     with expect.raises(ValueError, "(2,)", "(3,)"):
         violation(np.eye(3), np.zeros(3), np.zeros(2))
-    with expect.raises(ValueError):
-        charge([[0.0, 1.0], [-1.0, 0.0]], [1.0, 2.0])
-    with expect.raises(ValueError):
-        charge([[1.0, 1.001], [1.0, 1.0]], [1.0, 2.0])
-    nearly = [[1.0, 0.3], [0.1 + 0.2, 1.0]]
-    expect.close(charge(nearly, [1.0, 2.0]), 6.2, "the charge of a matrix that is symmetric up to rounding")
+    with expect.raises(ValueError, "(1, 3)", "(3,)"):
+        violation(np.eye(3), np.zeros(3), np.zeros((1, 3)))
     with expect.raises(ValueError, "-0.5"):
         product_descent(1.0, 2.0, -0.5, 3)
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1.0, 1e20])
+def test_charges_are_of_symmetric_matrices(scale):
+    for M in ([[0.0, 1.0], [-1.0, 0.0]], [[1.0, 1.000000001], [1.0, 1.0]]):
+        for call in (charge, lambda M, g: charge_drift(M, g, 0.1)):
+            with expect.raises(ValueError):
+                call(scale * np.array(M), [1.0, 2.0])
+    nearly = scale * np.array([[1.0, 0.3], [0.1 + 0.2, 1.0]])
+    got = charge(nearly, [1.0, 2.0])
+    expect.close(got, 6.2 * scale, "the charge of a matrix that is symmetric up to rounding")

@@ -60,6 +60,9 @@ def test_whitening_is_the_symmetric_root(rng):
     expect.close(white.T @ white / 20, np.eye(3), "the mean of x x^T of white inputs", rtol=1e-9, atol=1e-10)
     values, Q = np.linalg.eigh(X.T @ X / 20)
     expect.close(white, X @ (Q / np.sqrt(values)) @ Q.T, "the white inputs", rtol=1e-7, atol=1e-9)
+    white = whiten(X * [1.0, 1e-10, 1.0])
+    what = "the mean of x x^T with a column of 1e-10: of Sxx itself nothing would be left of it"
+    expect.close(white.T @ white / 20, np.eye(3), what, atol=1e-4)
 
 
 # One mode
@@ -85,6 +88,8 @@ def test_late_times_and_modes_without_signal():
         expect.close(mode_strength(5.0, 1e-6, 1e4), np.array(5.0), "the strength at time 10000")
         got = mode_strength(0.0, 0.5, np.array([0.0, 1.0, 10.0]))
         expect.close(got, 0.5 / (1 + np.array([0.0, 1.0, 10.0])), "the strength for s = 0, u0 / (1 + 2 u0 t)")
+        got = mode_strength(0.0, 0.5, np.array([0.0, 8.0]), 4.0)
+        expect.close(got, np.array([0.5, 0.5 / 3]), "the strength for s = 0 with tau = 4")
         got = mode_strength([2.0, 2.0], [0.0, 2.0], [1e5, 1e5])
         expect.close(got, np.array([0.0, 2.0]), "the strength from u0 = 0, and from u0 = s")
         tiny = mode_strength(1e-18, 0.5, 1.0)
@@ -111,6 +116,8 @@ def test_two_layers_are_the_logistic_curve_again():
     ts = np.array([0.0, 0.7, 1.2, 4.0])
     want = 2 / (1 + (2 / 1e-3 - 1) * np.exp(-4 * ts))
     expect.close(deep_mode(2.0, 1e-3, ts, 2), want, "a mode in two layers", rtol=1e-6)
+    want = 2 / (1 + (2 / 1e-6 - 1) * np.exp(-4 * ts))
+    expect.close(deep_mode(2.0, 1e-6, ts, 2), want, "a mode in two layers from 1e-6", rtol=1e-6)
 
 
 @pytest.mark.parametrize("depth", [3, 5])
@@ -316,6 +323,8 @@ def test_what_cannot_be_white_is_refused(rng):
 def test_modes_that_never_reach_half_are_refused(u0):
     with expect.raises(ValueError, str(u0), "2.0"):
         half_time(2.0, u0)
+    with expect.raises(ValueError, f"{u0:g}"):  # one of several
+        half_time(2.0, [0.5, u0])
 
 
 def test_depths_and_strengths_out_of_range_are_refused():

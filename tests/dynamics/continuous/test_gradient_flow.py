@@ -73,6 +73,8 @@ def test_flat_directions_are_pushed_for_ever(rng):
         expect.close(flow_exact(A, b, x0, 4.0), want, "the flow at time 4, curvatures 2, 0, 0")
     tiny = np.diag([2.0, 1e-18, -1e-18])
     expect.close(flow_exact(tiny, b, x0, 4.0), want, "the flow at time 4, curvatures 2, 1e-18, -1e-18")
+    late = flow_exact([[1e-9]], [1.0], [0.0], 1e9)
+    expect.close(late, np.array([1e9 * (1 - math.exp(-1))]), "the flow at time 1e9, curvature 1e-9")
 
 
 def test_two_stretches_of_the_flow_are_one(rng):
@@ -218,6 +220,20 @@ def test_the_gap_of_a_single_step():
     expect.close(got, np.array([0.0, 5 * abs(0.9 - math.exp(-0.1))]), "the gap of one step", rtol=1e-6)
 
 
+def test_the_tolerances_of_the_gap_are_those_of_the_solver():
+    cost = []
+    for rtol, atol in ((1e-11, 1e-11), (1e-3, 1e-11), (1e-11, 1e-3)):
+        calls = []
+        grad = lambda x, calls=calls: calls.append(1) or x  # noqa: E731
+        gap = flow_gap(grad, [1.0], 1.9, 1, rtol=rtol, atol=atol)
+        expect.close(gap[1], 0.9 + math.exp(-1.9), f"the gap with rtol {rtol}, atol {atol}", rtol=1e-2)
+        cost.append(len(calls))
+    expect.true(
+        cost[0] > 2 * cost[1] and cost[0] > 2 * cost[2],
+        f"calls of grad with (rtol, atol) of (1e-11, 1e-11), (1e-3, 1e-11), (1e-11, 1e-3): {cost}",
+    )
+
+
 # Errors
 
 
@@ -230,9 +246,13 @@ def test_a_matrix_that_is_no_hessian_is_refused():
         flow_exact(np.eye(2), np.zeros(2), np.zeros(1), 1.0)
     with expect.raises(ValueError):
         flow_exact([[1.0, 2.0], [0.0, 1.0]], np.zeros(2), np.zeros(2), 1.0)
-    nearly = np.array([[2.0, 1.0], [1.0 + 4e-16, 2.0]])
-    want = 2 * math.exp(-3) * np.ones(2)
-    expect.close(flow_exact(nearly, np.zeros(2), [2, 2], 1.0), want, "symmetric up to rounding", rtol=1e-9)
+    for scale in (1e-20, 1.0, 1e20):
+        with expect.raises(ValueError):
+            flow_exact(scale * np.array([[2.0, 1.0], [1.0 + 1e-9, 2.0]]), np.zeros(2), np.zeros(2), 1.0)
+        nearly = scale * np.array([[2.0, 1.0], [1.0 + 4e-16, 2.0]])
+        got = flow_exact(nearly, np.zeros(2), [2, 2], 1 / scale)
+        what = f"symmetric up to rounding, entries near {scale:g}"
+        expect.close(got, 2 * math.exp(-3) * np.ones(2), what, rtol=1e-9)
 
 
 @pytest.mark.parametrize("lr", [0.0, -0.5, math.nan])

@@ -61,6 +61,28 @@ def test_the_noise_of_a_step(rng):
     statistics.variance_is(second, 0.07, "the noise of the second step")
     for a, b, what in ((moved[:, 0], moved[:, 1], "two elements"), (moved, second, "two steps")):
         statistics.mean_is(a * b, 0.0, 0.07, f"the product of the noise of {what}")
+    is_normal(moved / math.sqrt(0.07), "the noise of a step")
+
+
+def is_normal(xi, what):
+    """Of standard normal numbers the fourth power has mean 3 and variance 105 - 9."""
+    statistics.mean_is(xi**4, 3.0, math.sqrt(96), f"the fourth power of {what} (normal: 3, uniform: 1.8)")
+
+
+CHAINS = {
+    "langevin": lambda rng: langevin(wells_grad, np.zeros(3), 0.1, 0.5, 4, rng=rng),
+    "anneal": lambda rng: anneal(wells_grad, np.zeros(3), 0.1, 0.5, 0.1, 4, rng=rng),
+    "underdamped": lambda rng: underdamped(wells_grad, np.zeros(3), np.zeros(3), 0.1, 1.0, 0.5, 4, rng=rng).q,
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_the_noise_comes_from_the_generator(name):
+    one, same, other = (CHAINS[name](np.random.default_rng(seed)) for seed in (5, 5, 6))
+    expect.equal(np.shape(one), (5, 3), f"the shape of a path of {name}")
+    expect.close(same, one, f"the path of {name} from a generator of the same seed")
+    apart = float(np.abs(one[1:] - other[1:]).min())
+    expect.true(apart > 0, f"{name} repeats a point under another seed: its noise is not drawn from rng")
 
 
 def test_every_step_has_its_temperature(rng):
@@ -166,6 +188,13 @@ def test_the_heat_of_a_step(rng):
     path = underdamped(np.zeros_like, rest, rest, h, friction, T, 1, rng=rng)
     statistics.variance_is(path.p[1], (1 - math.exp(-2 * friction * h)) * T, "p after a step from rest")
     expect.close(path.q[1], h / 2 * path.p[1], "q after a step from rest", rtol=1e-12)
+    spread = math.sqrt((1 - math.exp(-2 * friction * h)) * T)
+    is_normal(path.p[1] / spread, "p after a step from rest")
+    p = underdamped(
+        np.zeros_like, np.zeros((2, 5000, 2)), np.zeros((2, 5000, 2)), h, friction, T, 1, rng=rng
+    ).p[1]
+    for a, b, axis in ((p[0], p[1], "first"), (p[..., 0], p[..., 1], "last")):
+        statistics.mean_is(a * b, 0.0, spread**2, f"the product of the noise of two along the {axis} axis")
     free = underdamped(np.zeros_like, [1.0], [2.0], 0.5, 0.0, 3.0, 4, rng=rng)
     expect.close(free.q[:, 0], np.arange(1.0, 6.0), "positions without friction, at any temperature")
 
@@ -268,7 +297,7 @@ def test_the_rate_of_escape():
 
 
 def test_chains_out_of_range_are_refused(rng):
-    for h in (0.0, -0.25):
+    for h in (0.0, -0.25, math.nan):
         with expect.raises(ValueError, str(h)):
             langevin(wells_grad, [1.0], h, 1.0, 3, rng=rng)
         with expect.raises(ValueError, str(h)):
@@ -289,20 +318,20 @@ def test_chains_out_of_range_are_refused(rng):
 
 
 def test_coolings_that_heat_are_refused(rng):
-    with expect.raises(ValueError, "0.5", "2.0"):
-        anneal(wells_grad, [1.0], 0.1, 0.5, 2.0, 9, rng=rng)
-    with expect.raises(ValueError, "0.5", "0.0"):
-        anneal(wells_grad, [1.0], 0.1, 0.5, 0.0, 9, rng=rng)
+    for cold in (2.0, 0.0, math.nan):
+        with expect.raises(ValueError, "0.5", str(cold)):
+            anneal(wells_grad, [1.0], 0.1, 0.5, cold, 9, rng=rng)
     with expect.raises(ValueError, "1"):
         anneal(wells_grad, [1.0], 0.1, 0.5, 0.25, 1, rng=rng)
 
 
-@pytest.mark.parametrize("a", [0.0, -0.5, 8.0, 9.5])
+@pytest.mark.parametrize("a", [0.0, -0.5, 8.0, 9.5, math.nan])
 def test_what_never_settles_is_refused(a):
-    with expect.raises(ValueError, str(a), "0.25"):
+    with expect.raises(ValueError, f"{a:g}", "0.25"):
         stationary_variance([1.0, a], 0.25, 1.0)
-    with expect.raises(ValueError, "0.25"):
-        sgd_covariance(np.diag([1.0, a]), np.eye(2), 0.25)
+    if not math.isnan(a):
+        with expect.raises(ValueError, "0.25"):
+            sgd_covariance(np.diag([1.0, a]), np.eye(2), 0.25)
 
 
 def test_matrices_that_do_not_fit_are_refused():
@@ -310,8 +339,14 @@ def test_matrices_that_do_not_fit_are_refused():
         sgd_covariance(np.zeros((2, 3)), np.eye(2), 0.1)
     with expect.raises(ValueError, "(2, 2)", "(3, 3)"):
         sgd_covariance(np.eye(2), np.eye(3), 0.1)
-    with expect.raises(ValueError):
-        sgd_covariance([[1.0, 0.5], [0.0, 1.0]], np.eye(2), 0.1)
+    for scale in (1e-20, 1.0, 1e20):
+        for low in (0.0, 0.499999999):
+            with expect.raises(ValueError):
+                sgd_covariance(scale * np.array([[1.0, 0.5], [low, 1.0]]), np.eye(2), 0.1 / scale)
+    got = sgd_covariance(1e20 * np.array([[1.0, 0.3], [0.1 + 0.2, 1.0]]), np.eye(2), 1e-21) * 1e40
+    both, apart = (0.1 / (a * (2 - 0.1 * a)) for a in (1.3, 0.7))  # along (1, 1) and (1, -1)
+    want = np.array([[both + apart, both - apart], [both - apart, both + apart]]) / 2
+    expect.close(got, want, "the covariance for an A that is symmetric up to rounding", rtol=1e-9)
 
 
 def test_ensembles_that_do_not_exist_are_refused():
@@ -319,8 +354,9 @@ def test_ensembles_that_do_not_exist_are_refused():
         free_energy(double_well, 1.0, 0.5, 1.0)
     with expect.raises(ValueError, "0.5"):
         free_energy(double_well, 0.5, 0.5, 1.0)
-    with expect.raises(ValueError, "-0.5"):
-        free_energy(double_well, 0.0, 1.0, -0.5)
+    for T in (-0.5, math.nan):
+        with expect.raises(ValueError, str(T)):
+            free_energy(double_well, 0.0, 1.0, T)
     with expect.raises(ValueError, "0.0"):
         occupancy(double_well, [0.0, 1.0], 0.0)
     with expect.raises(ValueError, "-2.0", "-1.0"):
@@ -329,6 +365,6 @@ def test_ensembles_that_do_not_exist_are_refused():
         kramers_rate(2.0, 1.5, 0.25, 0.5)
     with expect.raises(ValueError, "0.0", "-1.0"):
         kramers_rate(0.0, -1.0, 0.25, 0.5)
-    for T in (0.0, -0.5):
+    for T in (0.0, -0.5, math.nan):
         with expect.raises(ValueError, str(T)):
             kramers_rate(2.0, -1.0, 0.25, T)

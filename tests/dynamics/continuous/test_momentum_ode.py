@@ -1,6 +1,7 @@
 """Momentum as motion: closed forms, energy balances, and iterates that approach them at equal times."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -228,6 +229,21 @@ def test_the_energy_of_nesterovs_flow(rng):
     )
 
 
+def test_tolerances_are_those_of_the_solver():
+    for flow in (partial(heavy_ball_flow, friction=0.1), nesterov_flow):
+        cost = []
+        for rtol, atol in ((1e-11, 1e-11), (1e-3, 1e-11), (1e-11, 1e-3)):
+            calls = []
+            grad = lambda x, calls=calls: calls.append(1) or x  # noqa: E731
+            x = flow(grad, [1.0], [0.0, 20.0], rtol=rtol, atol=atol).x
+            expect.close(x[0], np.ones(1), "the start")
+            cost.append(len(calls))
+        expect.true(
+            cost[0] > 2 * cost[1] and cost[0] > 2 * cost[2],
+            f"calls of grad with (rtol, atol) of (1e-11, 1e-11), (1e-3, 1e-11), (1e-11, 1e-3): {cost}",
+        )
+
+
 # Iterates and equations
 
 
@@ -278,20 +294,24 @@ def nesterov_by_hand(lr, steps):
 # Errors
 
 
-@pytest.mark.parametrize(("friction", "h"), [(1.0, 0.0), (1.0, -0.5), (5.0, 0.25), (-1.5, 0.125)])
+@pytest.mark.parametrize(
+    ("friction", "h"), [(1.0, 0.0), (1.0, -0.5), (5.0, 0.25), (-1.5, 0.125), (1.0, math.nan)]
+)
 def test_settings_without_a_heavy_ball_are_refused(friction, h):
     with expect.raises(ValueError, str(friction), str(h)):
         heavy_ball_limit(friction, h)
 
 
-@pytest.mark.parametrize(("lr", "momentum"), [(0.0, 0.5), (-0.25, 0.5), (0.25, 1.5), (0.25, -0.5)])
+@pytest.mark.parametrize(
+    ("lr", "momentum"), [(0.0, 0.5), (-0.25, 0.5), (0.25, 1.5), (0.25, -0.5), (math.nan, 0.5)]
+)
 def test_settings_without_a_time_are_refused(lr, momentum):
     with expect.raises(ValueError, str(lr), str(momentum)):
         heavy_ball_time(lr, momentum)
 
 
 def test_counts_and_rates_out_of_range_are_refused():
-    for lr in (0.0, -0.5):
+    for lr in (0.0, -0.5, math.nan):
         with expect.raises(ValueError, str(lr)):
             nesterov(bowl_grad, [1.0], lr, 3)
     with expect.raises(ValueError, "-2"):
@@ -308,7 +328,8 @@ def test_motion_that_is_not_defined_is_refused():
         heavy_ball_flow(bowl_grad, np.zeros(3), [0, 1], 0.5, np.zeros(2))
     with expect.raises(ValueError, "(1, 3)", "(3,)"):
         heavy_ball_flow(bowl_grad, np.zeros(3), [0, 1], 0.5, np.zeros((1, 3)))
-    with expect.raises(ValueError, "0.5"):
-        nesterov_flow(bowl_grad, [1.0], [0.5, 1.0])
+    for start in (0.5, -0.5):
+        with expect.raises(ValueError, str(start)):
+            nesterov_flow(bowl_grad, [1.0], [start, 1.0])
     with expect.raises(ValueError, "-2.5"):
         nesterov_exact(1.0, -2.5)

@@ -1,7 +1,7 @@
 """Solvers: a step against its table, paths against exact solutions, order, stability, and error control."""
 
 import math
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -106,6 +106,9 @@ def test_a_linear_stage_is_a_linear_system(rng):
             actual = patient(solve_stage, lambda t, y: a @ y, 0.0, base, weight, guess)
         want = np.linalg.solve(np.eye(4) - weight * a, base)
         expect.close(actual, want, f"Y = base + {weight} A Y", rtol=1e-8)
+    large = patient(solve_stage, lambda t, y: a @ y, 0.0, 1e8 * base, 0.1, 0 * base)
+    want = np.linalg.solve(np.eye(4) - 0.1 * a, 1e8 * base)
+    expect.close(large, want, "Y of size 1e8: the tolerance is relative", rtol=1e-8)
 
 
 def test_a_nonlinear_stage_is_solved_however_stiff():
@@ -126,8 +129,12 @@ def test_a_stage_without_a_solution_is_said_to_have_none():
     one = np.ones(1)
     actual = patient(solve_stage, lambda t, y: y**2, 0.5, one, 0.1, one)
     expect.close(actual, (5 - 15**0.5) * one, "Y = 1 + Y^2 / 10", rtol=1e-9)
+    actual = patient(solve_stage, lambda t, y: y**2, 0.5, one, 0.1, 9 * one)
+    expect.close(actual, (5 + 15**0.5) * one, "Y = 1 + Y^2 / 10 from a guess of 9", rtol=1e-9)
     with expect.raises(RuntimeError, "0.5"):
         solve_stage(lambda t, y: y**2, 0.5, one, 1.0, 0 * one)
+    with expect.raises(RuntimeError, "0.5"):  # Y = 1 + Y: I - weight J is 0
+        solve_stage(lambda t, y: y, 0.5, one, 1.0, 0 * one)
 
 
 def test_an_explicit_step_is_its_table(rng):
@@ -150,16 +157,33 @@ def test_an_explicit_step_is_its_table(rng):
         expect.close(new, want, f"y after a step of {s} stages", rtol=1e-12)
 
 
-def test_an_implicit_step_is_its_table(rng):
+@pytest.mark.parametrize("h", [0.5, -0.4])
+def test_an_implicit_step_is_its_table(rng, h):
     """On y' = A y + t g every stage is a linear system."""
     table = Tableau((0.3, 0.9), ((0.3,), (0.4, 0.5)), (0.6, 0.4), 1)
     a, g, y = rng.standard_normal((3, 3)), rng.standard_normal(3), rng.standard_normal(3)
-    t, h = 0.2, 0.5
+    t = 0.2
     k0 = np.linalg.solve(np.eye(3) - h * 0.3 * a, a @ y + (t + 0.3 * h) * g)
     k1 = np.linalg.solve(np.eye(3) - h * 0.5 * a, a @ (y + h * 0.4 * k0) + (t + 0.9 * h) * g)
     new, ks = patient(rk_step, lambda t, y: a @ y + t * g, t, y, h, table)
     expect.close(np.asarray(ks), np.stack([k0, k1]), "the slopes of two implicit stages", rtol=1e-7)
-    expect.close(new, y + h * (0.6 * k0 + 0.4 * k1), "y after an implicit step", rtol=1e-7)
+    expect.close(new, y + h * (0.6 * k0 + 0.4 * k1), f"y after an implicit step, h = {h}", rtol=1e-7)
+
+
+def test_the_slope_of_a_stiff_stage_is_not_taken_from_f():
+    """f(Y) = -1e12 (Y - cos t) would show the rounding of Y 1e12 times."""
+    f = lambda t, y: -1e12 * (y - math.cos(t))  # noqa: E731
+    y, slopes = patient(rk_step, f, 0.0, np.ones(1), 0.5, METHODS["backward_euler"])
+    expect.close(y, np.array([math.cos(0.5)]), "y after the step", rtol=1e-9)
+    expect.close(slopes[0], (y - 1) / 0.5, "the slope (Y - base) / h", rtol=1e-9)
+
+
+def test_newton_begins_at_y():
+    seen = []
+    f = lambda t, y: seen.append((t, *y)) or -3 * y  # noqa: E731
+    y, _ = patient(rk_step, f, 0.0, np.full(1, 1.5), 0.5, METHODS["trapezoid"])
+    expect.close(y, np.array([1.5 * 0.25 / 1.75]), "y after a step of the trapezoid", rtol=1e-9)
+    expect.true((0.5, 1.5) in seen, f"(t, Y) of the calls of f: {seen}, expected (0.5, 1.5) among them")
 
 
 def test_a_slope_that_is_known_is_not_computed_again():
@@ -269,6 +293,13 @@ def test_the_error_is_measured_in_units_of_the_tolerance():
     expect.close(error_norm(error, y, new, 0.1, 0.01), want, "error_norm, rtol 0.1, atol 0.01")
     many = error_norm(np.full((3, 2), 0.2), np.zeros((3, 2)), np.zeros((3, 2)), 0.1, 0.1)
     expect.close(many, 2.0, "error_norm of six equal errors of twice the tolerance")
+    for i, bad in product(range(3), (math.inf, math.nan)):
+        arrays = np.ones((3, 2))
+        arrays[i, 1] = bad
+        with np.errstate(invalid="ignore"):
+            got = error_norm(*arrays, 0.1, 0.1)
+        what = ("error", "y", "y_new")[i]
+        expect.true(not math.isfinite(got), f"error_norm is {got} with {bad} in {what}, expected inf or NaN")
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
@@ -328,6 +359,51 @@ def test_dopri5_computes_no_slope_twice():
     expect.true(
         twice == 0, f"{twice} of {len(seen)} calls of f were at a (t, y) that had been computed before"
     )
+
+
+def test_dopri5_chooses_its_steps_by_the_rule():
+    """Each step is seen in its six calls: where it begins, its length, its error, and what came next."""
+    a, e, ts = METHODS["dopri5"].a[-1], METHODS["dopri5"].error, np.array([0.0, 1.0, 8.0])
+    calls = []
+
+    def f(t, y):
+        k = 40 * np.exp(-(((t - 5) / 0.05) ** 2)) - y + math.cos(t)
+        calls.append((t, y.copy(), k))
+        return k
+
+    start = 0.5 * np.ones(1)
+    found = solve(f, start, ts, rtol=1e-8, atol=1e-8)
+    expect.equal(found.nfe % 6, 1, "calls of f over 6, what is left")
+    steps = [calls[i : i + 6] for i in range(1, found.nfe, 6)]
+    now, y, first = 0.0, start, calls[0][2]
+    tried = (steps[0][5][0] - now) * float(np.abs(first[0])) / 0.5
+    expect.close(tried, 0.01, "the first trial, as a share of |y| / |slope|", rtol=1e-6)
+    ratios = []
+    for step, after in pairwise(steps):
+        h, slopes = step[5][0] - now, [first, *(k for _, _, k in step)]
+        y_new = y + h * sum(w * k for w, k in zip(a, slopes, strict=True))
+        error = h * sum(w * k for w, k in zip(e, slopes, strict=True))
+        norm = float(np.abs(error / (1e-8 + 1e-8 * np.maximum(np.abs(y), np.abs(y_new))))[0])
+        if norm <= 1:
+            now, y, first = step[5][0], y_new, slopes[-1]
+        length = after[5][0] - now
+        cut = any(abs(ts - s[5][0]).min() < 1e-12 for s in (step, after))
+        if not cut:
+            ratios.append(length / h)
+            want = min(10.0, max(0.2, 0.9 * max(norm, 1e-12) ** -0.2))
+            what = f"the next step over one of error {norm:.3g} at t = {step[0][0]:.4g}"
+            expect.close(length / h, want, what, rtol=1e-3)
+    least, most = min(ratios), max(ratios)
+    expect.true(least < 0.21 and most > 3, f"ratios of steps {least:.3g} to {most:.3g}: expected both ends")
+
+
+def test_dopri5_counts_its_steps_over_all_intervals():
+    ts = [0.0, 1.0, 2.0, 4.0]
+    steps = (solve(pendulum, [1.0, 0.0], ts).nfe - 1) // 6
+    enough = patient(odeint, pendulum, [1.0, 0.0], ts, max_steps=steps)
+    expect.equal((enough.nfe - 1) // 6, steps, "steps of a path that may have just as many")
+    with expect.raises(RuntimeError, str(steps - 1)):
+        odeint(pendulum, [1.0, 0.0], ts, max_steps=steps - 1)
 
 
 def test_dopri5_steps_are_short_where_the_solution_is_fast():
@@ -402,7 +478,7 @@ def test_the_stability_function_is_what_a_step_does_to_a_decaying_wave(method):
     [("euler", 2.0), ("midpoint", 2.0), ("heun", 2.0), ("rk4", 2.785293563405282), ("dopri5", 3.3065678926)],
 )
 def test_where_decay_stops_being_stable(method, edge):
-    expect.close(float(real_interval(method)), edge, f"the stable interval of {method}", rtol=1e-8)
+    expect.close(float(real_interval(method)), edge, f"the stable interval of {method}", rtol=2e-9)
     f = METHODS[method]
     for part, grows in ((0.97, False), (1.03, True)):
         y = np.ones(1)
@@ -438,6 +514,7 @@ def test_the_order_is_the_slope_in_double_logarithms(rng):
         ([0.0, 1.0, 1.0], ""),
         ([0.0, 2.0, 1.0], ""),
         ([0, math.nan], ""),
+        ([0, math.inf], ""),
     ],
 )
 def test_times_must_go_one_way(ts, named):
@@ -460,11 +537,16 @@ def test_a_slope_of_another_shape_is_refused(method):
         odeint(lambda t, y: np.zeros(3), [1.0, 2.0], [0, 1], method)
     with expect.raises(ValueError, "(1,)", "(2,)"):  # it would broadcast
         odeint(lambda t, y: np.zeros(1), [1.0, 2.0], [0, 1], method)
+    with expect.raises(ValueError, "(2, 1)", "(2,)"):  # as many numbers
+        odeint(lambda t, y: np.zeros((2, 1)), [1.0, 2.0], [0, 1], method)
+    with expect.raises(ValueError, "(1,)", "(2,)"):  # not at the first call
+        odeint(lambda t, y: np.zeros(2 if t < 0.5 else 1), [1.0, 2.0], [0, 1], method, substeps=4)
 
 
 def test_no_substeps_and_no_errors_are_refused():
-    with expect.raises(ValueError, "0"):
-        odeint(lambda t, y: -y, [1.0], [0, 1], "rk4", substeps=0)
+    for n in (0, -1):
+        with expect.raises(ValueError, str(n)):
+            odeint(lambda t, y: -y, [1.0], [0, 1], "rk4", substeps=n)
     with expect.raises(ValueError, "(3,)", "(2,)"):
         observed_order([1.0, 0.5, 0.25], [1.0, 0.5])
     with expect.raises(ValueError, "(1,)"):
@@ -473,5 +555,6 @@ def test_no_substeps_and_no_errors_are_refused():
         observed_order([1.0, 0.5], [1.0, -0.25])
     with expect.raises(ValueError, "0.0"):
         observed_order([1.0, 0.5], [1.0, 0.0])
-    with expect.raises(ValueError, "nan"):
-        observed_order([1.0, 0.5], [1.0, math.nan])
+    for bad in (math.nan, math.inf):
+        with expect.raises(ValueError, str(bad)):
+            observed_order([1.0, 0.5], [1.0, bad])

@@ -170,6 +170,9 @@ def test_areas_are_preserved_but_for_friction(name):
         want = math.exp(-friction * h)
         what = f"det M of {name} with omega {omega}, h {h}, friction {friction}"
         expect.close(float(a * d - b * c), want, what, rtol=1e-10)
+    half = np.diag([1.0, math.exp(-0.9 * 0.4 / 2)])
+    want = half @ step_matrix(SCHEMES[name], 2.0, 0.4) @ half
+    expect.close(step_matrix(SCHEMES[name], 2.0, 0.4, 0.9), want, f"M of {name} with friction at both ends")
 
 
 def test_euler_gains_energy_at_a_known_rate():
@@ -182,7 +185,8 @@ def test_euler_gains_energy_at_a_known_rate():
 def test_energy_sums_over_all_elements(rng):
     q, p = rng.standard_normal((4, 2, 3)), rng.standard_normal((4, 2, 3))
     want = [0.5 * float((p[k] ** 2).sum()) + float(np.cos(q[k]).sum()) for k in range(4)]
-    got = energies(lambda q: np.sum(np.cos(q)), Path(q, p))
+    with expect.unchanged(q, p):
+        got = energies(lambda q: np.sum(np.cos(q)), Path(q, p))
     expect.close(got, np.array(want), "the energies of four points of shape (2, 3)")
 
 
@@ -207,11 +211,12 @@ def test_the_modified_energy_is_conserved_to_the_last_digit(name, rng):
 
 
 def test_the_modified_energy_of_a_rotation_is_the_energy():
-    """M = a turn by h: -(z x Mz) / 2h = sin(h) / h (q^2 + p^2) / 2."""
-    h = 0.4
-    turn = [[math.cos(h), math.sin(h)], [-math.sin(h), math.cos(h)]]
-    got = modified_energy(turn, h, 3.0, 4.0)
-    expect.close(float(got), 12.5 * math.sin(h) / h, "the modified energy of a turn at (3, 4)")
+    """M = a turn by h: -(z x Mz) / 2h = sin(h) / h (q^2 + p^2) / 2, forward and back."""
+    for h in (0.4, -0.4):
+        turn = (1 + 1e-11) * np.array([[math.cos(h), math.sin(h)], [-math.sin(h), math.cos(h)]])
+        got = modified_energy(turn, h, 3.0, 4.0)
+        what = f"the modified energy of a turn by {h} at (3, 4), up to rounding"
+        expect.close(float(got), 12.5 * math.sin(h) / h, what, rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", SCHEMES)
@@ -247,6 +252,9 @@ def test_where_springs_stop_being_stable():
     expect.close(
         float(stability_limit(four)), 1.5734019, "the limit of the triple jump of leapfrog", rtol=1e-6
     )
+    uneven = Scheme((0.2, 0.8), (0.4, 0.6), 1)  # of trace 2 - x^2 + 0.0384 x^4, stable again at x = 5
+    want = math.sqrt((1 - math.sqrt(1 - 16 * 0.0384)) / (2 * 0.0384))
+    expect.close(float(stability_limit(uneven)), want, "the first limit of two uneven moves", rtol=1e-6)
     for x, bounded in ((1.99, True), (2.01, False)):
         path = integrate(SCHEMES["leapfrog"], spring(x), [1.0], [0.0], 1.0, 300)
         largest = float(np.abs(path.q).max())
@@ -274,5 +282,6 @@ def test_positions_and_momenta_must_match():
 def test_what_has_no_such_structure_is_refused():
     with expect.raises(ValueError, "1"):
         triple_jump(SCHEMES["kick_drift"])
-    with expect.raises(ValueError, "2.0"):
-        modified_energy([[2.0, 0.0], [0.0, 1.0]], 0.1, 1.0, 1.0)
+    for det in ("2.0", "0.5", "-1.0", "1.0001", "0.9999"):
+        with expect.raises(ValueError, det):
+            modified_energy([[float(det), 0.0], [0.0, 1.0]], 0.1, 1.0, 1.0)

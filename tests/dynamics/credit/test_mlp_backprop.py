@@ -118,6 +118,8 @@ def test_schemes_draw_weights_of_their_variance_and_no_bias():
         for w, variance in zip((first, second), wanted, strict=True):
             statistics.mean_is(w, 0.0, math.sqrt(variance), f"weights, {scheme}")
             statistics.variance_is(w, variance, f"weights, {scheme}")
+            fourth = float(np.mean(w**4)) / variance**2  # over 3600: a standard deviation of 0.16
+            expect.close(fourth, 3.0, f"kurtosis of normal weights, {scheme}", atol=0.8)
         expect.close(np.r_[theta[5400:5490], theta[9090:]], np.zeros(130), f"biases, {scheme}")
     default = init(spec, rng=np.random.default_rng(0))[:5400]
     statistics.variance_is(default, 2 / 150, "weights of the default scheme, xavier with gain 1")
@@ -126,8 +128,11 @@ def test_schemes_draw_weights_of_their_variance_and_no_bias():
 def test_orthogonal_weights_keep_lengths_times_the_gain():
     theta = init(Spec((3, 5, 2), bias=False), "orthogonal", 1.5, rng=np.random.default_rng(0))
     first, second = theta[:15].reshape(5, 3), theta[15:].reshape(2, 5)
-    expect.close(first.T @ first, 2.25 * np.eye(3), "W1^T W1", rtol=1e-10)
-    expect.close(second @ second.T, 2.25 * np.eye(2), "W2 W2^T", rtol=1e-10)
+    expect.close(first.T @ first, 2.25 * np.eye(3), "W1^T W1 in float64", rtol=1e-10)
+    expect.close(second @ second.T, 2.25 * np.eye(2), "W2 W2^T in float64", rtol=1e-10)
+    again = init(Spec((3, 5, 2), bias=False), "orthogonal", 1.5, rng=np.random.default_rng(1))
+    gap = float(np.abs(again - theta).min())
+    expect.true(gap > 0, "two seeds gave orthogonal weights with an entry in common, expected random ones")
 
 
 # Forward
@@ -276,8 +281,10 @@ def test_parameters_that_do_not_fit_are_refused():
     for wrong in (np.zeros(12), np.zeros((13, 1))):
         with expect.raises(ValueError, str(wrong.shape), "13"):
             unflatten(wrong, Spec((2, 3, 1)))
-    with expect.raises(ValueError, "2", "1"):
-        flatten([np.ones((2, 2)), np.ones((1, 2))], [np.ones(2)])
+    weights = [np.ones((2, 2)), np.ones((1, 2))]
+    for biases in ([np.ones(2)], [np.ones(2), np.ones(1), np.ones(1)]):
+        with expect.raises(ValueError, "2", str(len(biases))):
+            flatten(weights, biases)
 
 
 def test_inputs_and_gradients_that_do_not_fit_are_refused():

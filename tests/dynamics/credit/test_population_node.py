@@ -48,6 +48,8 @@ def test_every_unit_answers_by_its_own_tanh():
     expect.close(population(s, W, b), want, "responses, arrays alone")
     bare = np.array([math.tanh(sum(w * d for w, d in zip(row, s))) for row in W])  # noqa: B905
     expect.tensor(population(s, Tensor(W)), bare, "responses without bias")
+    lifted = np.tanh(np.arctanh(bare) + 0.7)
+    expect.tensor(population(s, Tensor(W), 0.7), lifted, "responses with the bias 0.7 for all", rtol=1e-9)
 
 
 def test_readouts_of_a_population():
@@ -55,7 +57,9 @@ def test_readouts_of_a_population():
     expect.tensor(reduce(r), 9.0, "sum of 1, 2 and 6, the default readout")
     expect.tensor(reduce(r, "sum"), 9.0, "sum of 1, 2 and 6")
     expect.tensor(reduce(r, "mean"), 3.0, "mean of 1, 2 and 6")
-    expect.tensor(reduce(Tensor([[1.0, 2.0], [3.0, 6.0]]), "mean"), 3.0, "mean of four numbers, (2, 2)")
+    several = Tensor([[1.0, 2.0, 4.0], [3.0, 6.0, 2.0]])
+    expect.tensor(reduce(several, "sum"), 18.0, "sum of six numbers, (2, 3)")
+    expect.tensor(reduce(several, "mean"), 3.0, "mean of six numbers, (2, 3)")
 
 
 def test_nested_tanh():

@@ -112,6 +112,9 @@ def test_a_direction_that_is_flat_but_for_rounding_is_pushed_by_b_for_ever():
         want = np.array([1 + 0.5 * 1000 * 2, 0.5**1000])
         what = f"closed form after 1000 steps, curvature {flat}"
         expect.close(closed_form(A, b, x0, 0.5, 1000), want, what, rtol=1e-9)
+    pushed = closed_form([[1e-10]], [1.0], [0.0], 1.0, 10**10)
+    want = np.array([-1e10 * math.expm1(-1)])
+    expect.close(pushed, want, "closed form after 10^10 steps, curvature 1e-10", rtol=1e-8)
 
 
 def test_at_the_critical_rate_the_steepest_direction_jumps_from_side_to_side_for_ever():
@@ -129,16 +132,16 @@ def test_at_the_critical_rate_the_steepest_direction_jumps_from_side_to_side_for
     ("turn", "word"),
     [
         (-3.0, "ascent"),
-        (-1e-9, "ascent"),
-        (1e-9, "monotone"),
+        (-1e-14, "ascent"),
+        (1e-14, "monotone"),
         (0.5, "monotone"),
-        (1 - 1e-9, "monotone"),
+        (1 - 1e-11, "monotone"),
         (1.0, "one_step"),
-        (1 + 1e-9, "oscillating"),
+        (1 + 1e-11, "oscillating"),
         (1.5, "oscillating"),
-        (2 - 1e-9, "oscillating"),
+        (2 - 1e-11, "oscillating"),
         (2.0, "marginal"),
-        (2 + 1e-9, "divergent"),
+        (2 + 1e-11, "divergent"),
         (2.5, "divergent"),
         (100.0, "divergent"),
     ],
@@ -242,6 +245,8 @@ def test_the_steps_to_a_tolerance_are_the_fewest(eps, factor):
 def test_a_tolerance_that_is_met_exactly_is_met():
     for n in range(1, 11):
         expect.equal(steps_to(0.5**n, 0.5), n, f"steps to 2^-{n} at rate 1/2")
+    for n in range(1, 31):  # powers of 3/4 are exact up to here
+        expect.equal(steps_to(0.75**n, 0.75), n, f"steps to (3/4)^{n} at rate 3/4: one less if that will do")
 
 
 def test_the_steps_at_the_ends_of_the_range():
@@ -299,9 +304,13 @@ def test_rates_of_a_saddle_or_a_flat_floor_are_refused():
         critical_lr([[-3.0]])
     with expect.raises(ValueError, "-3"):
         best_lr([[-3.0]])
-    for size in (1e-6, 1.0, 1e6):
+    for size in (1e-13, 1.0, 1e6):
+        for flat in (np.ones((3, 3)), np.diag([1e-14, 1.0])):  # two and one that are 0 but for rounding
+            with expect.raises(ValueError):
+                best_lr(size * flat)
+        expect.close(best_lr(size * np.eye(2)), 1 / size, f"best lr of {size:g} I", rtol=1e-10)
         with expect.raises(ValueError):
-            best_lr(size * np.ones((3, 3)))  # of rank 1: two curvatures are 0 but for rounding
+            critical_lr(-size * np.eye(2))
 
 
 @pytest.mark.parametrize(

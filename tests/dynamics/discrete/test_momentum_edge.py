@@ -85,6 +85,7 @@ def test_the_heavy_ball_is_the_kind_by_default():
     expect.close(np.array(characteristic(0.5, 0.5, 1.0)), [1.0, 0.5], "p and q by default")
     expect.close(companion(0.5, 0.5, 1.0), [[1.0, -0.5], [1.0, 0.0]], "companion by default")
     expect.close(rate(0.5, 0.25, np.ones(1)), [0.5], "rate by default")
+    expect.equal(np.shape(rate(0.5, 0.25, 1.0)), (), "shape of the rate of a single curvature")
     expect.close(edge(0.5, 0.5), 6.0, "edge by default")
     expect.close(critical_momentum(0.25, 1.0), 0.25, "critical momentum by default")
     expect.equal(regime(1.0, 0.5, 2.5), "underdamped", "regime by default")
@@ -280,10 +281,16 @@ def test_critical_damping_at_a_perfect_step_needs_no_momentum(kind):
         ("heavy_ball", 1.0, 0.0, "critical"),
         ("heavy_ball", 1.5, 0.0, "alternating"),
         ("heavy_ball", 2.0, 0.0, "marginal"),
+        ("heavy_ball", 3.0 - 1e-10, 0.5, "alternating"),
+        ("heavy_ball", 3.0 + 1e-10, 0.5, "divergent"),
+        ("heavy_ball", 0.25 - 1e-10, 0.25, "overdamped"),
+        ("heavy_ball", 0.25 + 1e-10, 0.25, "underdamped"),
+        ("nesterov", 0.25 - 1e-10, 1 / 3, "overdamped"),
+        ("ema", 0.25 + 1e-10, 0.36, "underdamped"),
     ],
 )
 def test_the_word_for_a_direction(kind, s, beta, word):
-    for curvature in (1.0, 32.0, 0.125):
+    for curvature in (1.0, 32.0, 0.125, 2.0**-40):
         what = f"regime of {kind} at lr * curvature {s}, momentum {beta:.4g}"
         expect.equal(regime(s / curvature, beta, curvature, kind), word, what)
 

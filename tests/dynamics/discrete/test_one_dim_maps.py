@@ -111,7 +111,7 @@ def test_a_fixed_point_on_the_grid_is_found_once():
     with expect.unchanged(grid):
         found = fixed_points(descend(0.5), grid)
     expect.close(found, [-1.0, 0.0, 1.0], "fixed points that are points of the grid", atol=1e-12)
-    found = fixed_points(descend(0.5), np.array([-1.0, -0.4, 0.3, 1.0]))
+    found = fixed_points(descend(0.5), [-1.0, -0.4, 0.3, 1.0])
     expect.close(found, [-1.0, 0.0, 1.0], "fixed points at both ends of the grid", atol=1e-12)
 
 
@@ -182,16 +182,25 @@ def test_only_periods_up_to_the_longest_are_looked_for():
     for longest, want in ((1, None), (3, None), (4, 4), (5, 4), (100, 4)):
         actual = period(descend(1.25), 0.3, longest=longest)
         expect.equal(actual, want, f"period of a 4-cycle, looked for up to {longest}")
+    for length, want in ((64, 64), (65, None)):
+        actual = period(lambda x: (x + 1) % length, 0.0)  # noqa: B023
+        expect.equal(actual, want, f"period of a {length}-cycle, looked for up to 64 by default")
 
 
 def test_a_slow_orbit_needs_a_longer_transient():
     expect.equal(period(descend(0.999), 0.3, transient=10), None, "period at rate 0.999 after 10 steps")
     expect.equal(period(descend(0.999), 0.3, transient=12_000), 1, "period at rate 0.999 after 12000 steps")
+    for transient, want in ((4, None), (5, 1)):
+        actual = period(lambda x: np.maximum(x - 1, 0.0), 5.0, transient=transient)
+        expect.equal(actual, want, f"period of 5, 4, 3, 2, 1, 0, 0, 0, ... without its first {transient}")
 
 
 def test_the_tolerance_decides_what_is_equal():
     expect.equal(period(lambda x: 0.99 * x, 1.0, transient=0), None, "period of a slow decay")
     expect.equal(period(lambda x: 0.99 * x, 1.0, transient=0, tol=0.5), 1, "period of a slow decay, tol 0.5")
+    actual = period(lambda x: 0.99 * x, 1e-6, transient=0)
+    expect.equal(actual, 1, "period of a slow decay from 1e-6: each step is at most the default tol, 1e-8")
+    expect.equal(period(lambda x: -x, 0.5, tol=0.0), 2, "period of x -> -x with tol 0: at most, not below")
 
 
 def test_one_near_return_is_no_period():
@@ -237,6 +246,8 @@ def test_the_exponent_averages_the_points_after_the_transient():
     expect.close(actual, 12.0, "mean of 10, 11, 12, 13, 14")
     actual = lyapunov(lambda x: x + 1, lambda x: -np.exp(x), 3.0, transient=0, steps=1)
     expect.close(actual, 3.0, "the first point alone, slope -e^3")
+    actual = lyapunov(lambda x: x + 1, lambda x: np.exp(x / 1000), 0.0)
+    expect.close(actual, 5.9995, "mean of 1.000, 1.001, ..., 10.999, by default", rtol=1e-9)
 
 
 def test_a_point_of_slope_zero_makes_the_exponent_minus_infinity():
@@ -284,6 +295,12 @@ def test_a_row_that_escapes_while_points_are_kept_is_nan_too():
     points = bifurcation(lambda x: x, [0.5, 3.0], 1.0, transient=2, keep=30)
     want = np.stack([0.5 ** np.arange(2, 32), np.full(30, np.nan)])
     expect.close(points, want, "rows of (1 - lr)^k, which passes 1e6 at lr 3", rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize(("far", "end"), [(9e5, 0.0), (1.1e6, math.nan)])
+def test_a_row_that_has_been_beyond_a_million_is_nan_even_if_it_came_back(far, end):
+    points = bifurcation(lambda x: np.where(x == 1, -far, x), [1.0], 1.0, transient=5, keep=2)
+    expect.close(points, np.full((1, 2), end), f"points 5 and 6 of the orbit 1, {1 + far:g}, 0, 0, 0, ...")
 
 
 # Divergence is not an oscillation

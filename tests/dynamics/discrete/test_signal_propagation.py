@@ -53,6 +53,13 @@ def test_gaussian_weights_have_the_variance_of_their_inputs():
     statistics.variance_is(np.concatenate(biases), 0.25, "biases with sigma_b 0.5")
 
 
+def test_weights_and_biases_are_normal():
+    """The mean of u^4 over 4000 normal numbers is 3, give or take 0.155; of uniform ones 1.8."""
+    weights, biases = random_network([1, 4000], 1.5, 0.5, rng=np.random.default_rng(0))
+    for name, u in (("weights", weights[0] / 1.5), ("biases", biases[0] / 0.5)):
+        expect.close(float(np.mean(u**4)), 3.0, f"kurtosis of {name}, which are normal", atol=0.8)
+
+
 def test_orthogonal_weights_keep_every_length_times_sigma_w():
     weights, biases = random_network([6, 9, 4, 4], 0.7, 0.3, "orthogonal", rng=np.random.default_rng(0))
     expect.equal([w.shape for w in weights], [(9, 6), (4, 9), (4, 4)], "shapes of the weights")
@@ -61,6 +68,9 @@ def test_orthogonal_weights_keep_every_length_times_sigma_w():
         what = f"products of the rows or columns of a weight {w.shape}"
         expect.close(small, 0.49 * np.eye(min(w.shape)), what, rtol=1e-10)
     expect.true(np.ptp(np.concatenate(biases)) > 0.1, "the biases are all alike, expected random ones")
+    others, _ = random_network([6, 9, 4, 4], 0.7, 0.3, "orthogonal", rng=np.random.default_rng(1))
+    gap = min(float(np.abs(w - other).min()) for w, other in zip(weights, others, strict=True))
+    expect.true(gap > 0, "two seeds gave orthogonal weights with an entry in common, expected random ones")
 
 
 def test_biases_are_absent_by_default():
@@ -102,7 +112,7 @@ def test_the_signal_passes_each_layer(phi):
 
 @pytest.mark.parametrize("phi", [LINEAR, RELU, TANH, LOGISTIC], ids=[*PHIS, "logistic"])
 def test_each_jacobian_is_that_of_its_layer(phi):
-    x, weights, biases = network(3)
+    x, weights, biases = network(3, (4, 4, 6, 3))
     h, pre = x, []
     wants = []
     for W, b in zip(weights, biases, strict=True):
@@ -116,6 +126,8 @@ def test_each_jacobian_is_that_of_its_layer(phi):
     expect.equal(len(jacobians), 3, "number of Jacobians")
     for number, (J, want) in enumerate(zip(jacobians, wants, strict=True), 1):
         expect.close(J, want, f"Jacobian of layer {number}", rtol=1e-7, atol=1e-8)
+        own = not np.shares_memory(J, weights[number - 1])
+        expect.true(own, f"the Jacobian of layer {number} is (a view of) its weight, expected a new array")
 
 
 def test_the_gradients_length_at_every_layer():
@@ -282,6 +294,14 @@ def test_both_are_kept_along_the_critical_line(q):
 def test_no_bias_makes_logistic_units_critical_at_a_small_variance():
     with expect.raises(ValueError, "1.5"):
         critical_point(1.5, LOGISTIC)
+
+
+def test_what_is_negative_by_rounding_is_no_bias_and_what_is_more_is_refused():
+    """phi(z) = z + c keeps gradients with sigma_w = 1 and adds c^2 to a variance of 1."""
+    sigma_w, sigma_b = critical_point(1.0, Activation(lambda z: z + 1e-4, np.ones_like))
+    expect.close(np.array([sigma_w, sigma_b]), [1.0, 0.0], "critical point of z + 1e-4", rtol=1e-6)
+    with expect.raises(ValueError, "1.0"):
+        critical_point(1.0, Activation(lambda z: z + 1e-2, np.ones_like))
 
 
 @pytest.mark.parametrize("q", [0.0, -2.0, math.nan])

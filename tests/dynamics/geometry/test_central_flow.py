@@ -86,6 +86,14 @@ def test_theta_of_any_shape():
     expect.close(got, (v * v).reshape(2, 3), "T(v, v) of sum theta^3 / 6, theta (2, 3)", rtol=1e-6)
 
 
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e6])
+def test_the_difference_fits_the_size_of_theta(size):
+    """L = sum theta^3 / 6 + theta^4 / 24 at theta = size: T(v, v) = (1 + theta) v^2."""
+    v = np.array([0.6, -0.8])
+    got = sharpness_gradient(lambda theta, v: (theta + theta**2 / 2) * v, np.full(2, size), v)
+    expect.close(got, (1 + size) * v * v, f"T(v, v) at theta of the size {size}", rtol=1e-7)
+
+
 def test_the_swing_holds_the_sharpness(rng):
     """<up, -g - sigma^2 / 2 up> + excess = 0: that is what sigma^2 is for."""
     for _ in range(6):
@@ -95,7 +103,9 @@ def test_the_swing_holds_the_sharpness(rng):
             got = swing_variance(g, up, excess)
             want = 2 * rate / float(np.sum(up**2)) if rate > 0 else 0.0
             expect.close(got, want, f"sigma^2 for a rate of {rate:.4f}")
-    expect.close(swing_variance([-3.0, 0.0], [2.0, 0.0]), 3.0, "sigma^2 for g = (-3, 0), grad S = (2, 0)")
+    for size in (1.0, 1e-9):
+        got = swing_variance([-3 * size, 0.0], [2 * size, 0.0])
+        expect.close(got, 3.0, f"sigma^2 for g = (-3, 0), grad S = (2, 0), both times {size}")
 
 
 def test_no_swing_where_none_is_needed_or_none_would_help():
@@ -173,6 +183,36 @@ def test_below_the_edge_it_is_gradient_flow(rng):
         expect.equal(got.variance, np.zeros(7), "sigma^2, below the edge of 5")
 
 
+def test_the_steepest_direction_is_sought_from_the_one_before():
+    """50 curvatures in [0, 1]: each search but the first begins near the last result, and tol ends it."""
+    a, seen, firsts, counts = np.linspace(0, 1, 50), [], [], []
+
+    def hvp(theta, v):
+        seen.append(v / np.linalg.norm(v))
+        return a * v
+
+    for seed, tol in ((0, 1e-6), (1, 1e-6), (0, 0.1)):
+        seen.clear()
+        got = central_flow(
+            lambda w: a * w, hvp, np.ones(50), 0.4, 2, rng=np.random.default_rng(seed), tol=tol
+        )
+        expect.close(got.path[2], (1 - 0.2 * a) ** 4, "two steps on a quadratic", rtol=1e-9)
+        firsts.append(seen[0])
+        counts.append(len(seen))
+        if tol < 0.1:
+            warm = sum(
+                0.98 < abs(v[-1]) < 0.9999 for v in seen
+            )  # 0.994: 0.9 of v and 0.1 of a random direction
+            expect.true(warm >= 4, f"{warm} of 5 searches begin near the direction before, expected 4")
+    expect.true(
+        counts[2] < counts[0], f"{counts[2]} products for tol 0.1, {counts[0]} for 1e-6: expected fewer"
+    )
+    same = float(abs(firsts[0] @ firsts[1]))
+    expect.true(
+        same < 0.9, f"the starts from two generators have the |cosine| {same:.3f}: expected a draw of rng"
+    )
+
+
 def test_two_substeps_unless_told_otherwise(rng):
     got = central_flow(lambda w: w, lambda w, v: v, np.ones(3), 0.4, 1, rng=rng)
     expect.close(got.path[-1], np.full(3, 0.8**2), "one step of lr 0.4 on |w|^2 / 2, two substeps", rtol=1e-9)
@@ -182,6 +222,7 @@ def test_a_start_beyond_the_edge_is_pulled_to_it(rng):
     c, lr = 0.25, 0.5
     got = central_flow(Toy(c).gradient, Toy(c).hvp, np.array([0.0, 5.0]), lr, 2, rng=rng)
     expect.close(got.path, np.array([[0.0, 5.0], [0.0, 4.0], [0.0, 4.0]]), "y from beyond 4", rtol=1e-6)
+    expect.close(got.sharpness, np.array([5.0, 4.0, 4.0]), "the sharpness, y", rtol=1e-6)
     want = np.array([2 * (c + (5 - 4) / 0.25), 2 * c, 2 * c])
     expect.close(got.variance, want, "sigma^2", rtol=1e-5)
 
@@ -233,8 +274,9 @@ def test_shapes_that_do_not_fit_are_named():
         sharpness_gradient(lambda theta, v: v, np.ones(2), np.ones(3))
     with expect.raises(ValueError, "(3,)", "(2,)"):
         swing_variance(np.ones(3), np.ones(2))
-    with expect.raises(ValueError, "(3,)", "(2, 3)"):
-        swing_variance(np.ones(3), np.ones((2, 3)))
+    for shape in ((2, 3), (3, 1)):
+        with expect.raises(ValueError, "(3,)", str(shape)):
+            swing_variance(np.ones(3), np.ones(shape))
     for few in (1, 2):
         for f in (center, swing):
             with expect.raises(ValueError, str(few)):

@@ -156,6 +156,17 @@ def test_the_step_grows_with_theta():
     expect.close(got, 3 * scale * theta**2 * v, "H v at 1e6", rtol=1e-8)
 
 
+@pytest.mark.parametrize("theta", [(0.0, 0.0), (0.3, -0.4), (3.0, 4.0), (300.0, -400.0)], ids=str)
+def test_the_default_step_is_the_cube_root_of_rounding_times_the_larger_of_1_and_theta(theta):
+    asked = []
+    hvp_fd(lambda t: asked.append(t - theta) or valley_gradient(t), theta, [5.0, -12.0])
+    length = 2.0 ** (-52 / 3) * max(1.0, math.hypot(*theta))
+    want = length * np.array([5.0, -12.0]) / 13
+    steps = sorted(asked, key=lambda step: -step[0])
+    what = f"the steps of the two gradients at {theta}, 2^(-52/3) max(1, |theta|) long"
+    expect.close(np.array(steps), np.array([want, -want]), what, rtol=1e-6)
+
+
 def test_the_step_has_the_length_eps_on_both_sides():
     """The gradient x^3 gives 3 x^2 v + eps^2 v^3 / |v|^2: by the error one sees the step."""
     x, v = np.array([2.0, 1.0]), np.array([3.0, 4.0])
@@ -166,9 +177,11 @@ def test_the_step_has_the_length_eps_on_both_sides():
 def test_differences_keep_any_shape_and_answer_zero_for_zero(rng):
     theta, v = rng.standard_normal((2, 2, 3))
     expect.close(hvp_fd(lambda t: 3 * t, theta, v), 3 * v, "differences for theta (2, 3)", rtol=1e-8)
+    asked = []
     with expect.quiet("hvp_fd of v = 0"):
-        got = hvp_fd(lambda t: 3 * t, theta, 0 * v)
+        got = hvp_fd(lambda t: asked.append(t) or 3 * t, theta, 0 * v)
     expect.close(got, np.zeros((2, 3)), "differences along v = 0")
+    expect.equal(len(asked), 0, "calls of the gradient for v = 0")
 
 
 # The Jacobian and the Gauss-Newton matrix
@@ -348,7 +361,8 @@ def test_directions_that_do_not_fit_the_layers_are_refused(rng):
     layers, x, y = random_layers(rng, 2, 3, 1), np.ones((4, 2)), np.ones((4, 1))
     with expect.raises(ValueError, "3", "2"):
         hvp_rop(layers, random_layers(rng, 2, 3, 3, 1), x, y)
-    wrong = random_layers(rng, 2, 3, 1)
-    wrong[1] = (np.ones((1, 1)), wrong[1][1])  # it would broadcast
-    with expect.raises(ValueError, "(1, 1)", "(3, 1)"):
-        hvp_rop(layers, wrong, x, y)
+    for i, part, shape in ((1, 0, (1, 1)), (1, 0, (1, 3)), (0, 1, (1,)), (0, 1, (1, 3))):
+        wrong = [list(layer) for layer in random_layers(rng, 2, 3, 1)]
+        wrong[i][part] = np.ones(shape)  # it would broadcast, or has as many elements
+        with expect.raises(ValueError, str(shape), str(layers[i][part].shape)):
+            hvp_rop(layers, [tuple(layer) for layer in wrong], x, y)

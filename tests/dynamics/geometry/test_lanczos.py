@@ -94,6 +94,21 @@ def test_all_steps_give_all_eigenvalues(rng):
     expect.equal(got.residual, 0.0, "the residual, where no direction is left")
 
 
+@pytest.mark.parametrize(
+    ("A", "steps"),
+    [
+        ([[1.0, 1e-10], [1e-10, 2.0]], 2),
+        ([[1.0, 1e-14], [1e-14, 2.0]], 1),
+        ([[1e6, 1.0, 0.0], [1.0, 0.0, 1e-7], [0.0, 1e-7, 0.0]], 2),
+    ],
+    ids=["1e-10 of |A q|", "1e-14 of |A q|", "1e-13 of the largest |A q|"],
+)
+def test_it_ends_below_1e_12_of_the_largest_product_yet(A, steps):
+    got = lanczos(Recorded(A), np.eye(len(A))[0], len(A))
+    expect.equal(len(got.alpha), steps, f"steps from e_1 on {A}")
+    expect.close(got.alpha, np.diag(A)[:steps], f"alpha from e_1 on {A}", atol=1e-12)
+
+
 def test_zero_and_one_by_one():
     with expect.quiet("lanczos on a matrix of zeros"):
         got = lanczos(Recorded(np.zeros((3, 3))), np.array([0.0, 3.0, 4.0]), 3)
@@ -159,7 +174,7 @@ def test_both_ends_converge_first():
 
 
 def test_a_single_probe_integrates_polynomials_of_degree_2m_minus_1():
-    """On a diagonal matrix with entries of +-1 in the probe, v^T A^p v / n is the mean of a^p."""
+    """With v the probe, made of length 1, and a diagonal A: v^T A^p v is the sum of v_i^2 a_i^p."""
     a = np.array([-2.0, -1.0, 0.5, 1.0, 1.5, 3.0])
     mv = Recorded(np.diag(a))
     got = spectral_density(mv, 6, steps=3, probes=1, rng=np.random.default_rng(3))
@@ -167,6 +182,9 @@ def test_a_single_probe_integrates_polynomials_of_degree_2m_minus_1():
     for p in range(6):
         want = float(np.sum(v * v * a**p))
         expect.close(float(got.weights @ got.values**p), want, f"v^T A^{p} v by 3 points", rtol=1e-9)
+    expect.true(
+        float(np.ptp(np.abs(v))) > 1e-3, f"the probe is {v}: signs, expected a vector of normal numbers"
+    )
     expect.equal((got.values.shape, got.weights.shape), ((3,), (3,)), "shapes of one probe of 3 steps")
 
 

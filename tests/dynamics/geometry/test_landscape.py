@@ -107,6 +107,9 @@ def test_each_filter_gets_the_length_of_its_weights(rng):
                 want += list(row * math.sqrt(sum(w * w)) / math.sqrt(sum(row * row)))
     expect.close(got, np.array(want), "a direction, filter by filter", rtol=1e-9, dtype=float)
     expect.close(normalize(d, theta, SHAPES, "filter"), np.array(want), "with norm='filter'", rtol=1e-9)
+    expect.close(
+        normalize(1e-12 * d, theta, SHAPES), np.array(want), "of a direction 1e-12 as long", rtol=1e-9
+    )
 
 
 def test_a_filter_of_a_convolution_is_a_whole_block(rng):
@@ -304,13 +307,20 @@ def test_interpolation_has_both_ends(rng):
 
 
 def test_a_barrier_is_measured_from_the_chord():
-    expect.close(barrier([0.0, 3.0, 1.0]), 2.5, "barrier of 0, 3, 1: 3 - 1/2")
-    expect.close(barrier([1.0, 0.0, 0.0, 7.0]), 0.0, "barrier of 1, 0, 0, 7, below its chord", atol=1e-15)
-    expect.close(barrier([4.0, 4.0, 1.0]), 1.5, "barrier of 4, 4, 1: 4 - 5/2")
-    expect.close(barrier([5.0, 2.0]), 0.0, "barrier of two ends", atol=1e-15)
+    for values, want in (
+        ([0.0, 3.0, 1.0], 2.5),  # 3 - 1/2
+        ([1.0, 0.0, 0.0, 7.0], 0.0),  # below the chord
+        ([4.0, 4.0, 1.0], 1.5),  # 4 - 5/2
+        ([5.0, 2.0], 0.0),
+        ([4.0, 3.0, 2.0, 1.0, 0.0], 0.0),  # on the chord all the way down
+        ([0.0, 5.0, 0.0, 0.0, 4.0], 4.0),  # 5 - 1, beside the middle
+        ([6.0, 6.0, 6.0, 0.0], 4.0),  # 6 - 2
+        ([0.0, math.inf, 0.0], math.inf),
+        ([0.0, math.nan, 3.0, 0.0], math.nan),
+    ):
+        expect.close(barrier(values), want, f"barrier of {values}", atol=1e-14)
     well = interpolate(lambda x: float((x[0] ** 2 - 1) ** 2), [-1.0], [1.0], 5)
     expect.close(barrier(well), 1.0, "barrier between the wells of (x^2 - 1)^2")
-    expect.equal(barrier([0.0, math.inf, 0.0]), math.inf, "barrier of 0, inf, 0")
 
 
 # Basins

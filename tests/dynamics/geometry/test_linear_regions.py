@@ -244,6 +244,13 @@ def test_two_folds_that_cancel_are_no_kink():
     expect.equal(breakpoints_1d(theta, spec).shape, (0,), "shape of its kinks")
 
 
+@pytest.mark.parametrize(("turn", "kinks"), [(1e-10, [5.0]), (1e-8, [0.0, 5.0])])
+def test_a_kink_has_to_show_beside_the_largest_slope(turn, kinks):
+    """Slopes 0, turn and 1 + turn: what is below 1e-9 of the largest of all is rounding."""
+    got = breakpoints_1d(*one_layer([1.0, 1.0], [0.0, -5.0], [turn, 1.0]))
+    expect.close(got, np.array(kinks), f"kinks of a function whose slope turns by {turn} and by 1")
+
+
 @pytest.mark.parametrize("scale", [1e-12, 1e12])
 def test_kinks_are_relative_to_the_slopes(scale):
     theta, spec = one_layer([0.3, -0.1, 1.0], [-0.3, 0.1, 2.0], [0.1 * scale, -0.3 * scale, 0.2 * scale])
@@ -251,9 +258,11 @@ def test_kinks_are_relative_to_the_slopes(scale):
 
 
 def test_a_kink_of_any_output_counts():
-    """At 1 the first output turns up by as much as the second turns down."""
-    theta = np.array([1.0, 1.0, 0.0, -1.0, 1.0, 1.0, 0.0, -1.0, 0.0, 0.0])
-    expect.close(breakpoints_1d(theta, Spec((1, 2, 2), "relu")), np.array([0.0, 1.0]), "kinks of two outputs")
+    """At 1 the first output turns up by as much as the second turns down; or each output has its own kink."""
+    for W in ([1.0, 1.0, 0.0, -1.0], [1.0, 0.0, 0.0, 1.0]):
+        theta = np.array([1.0, 1.0, 0.0, -1.0, *W, 0.0, 0.0])
+        got = breakpoints_1d(theta, Spec((1, 2, 2), "relu"))
+        expect.close(got, np.array([0.0, 1.0]), f"kinks of two outputs with the weights {W}")
 
 
 def test_only_kinks_strictly_between_the_ends_count():
@@ -423,6 +432,8 @@ def test_empty_intervals_and_no_tents_are_refused():
             call(theta, spec, 2.5, -1.5)
         with expect.raises(ValueError, "3"):
             call(theta, spec, 3.0, 3.0)
+        with expect.raises(ValueError, "nan"):
+            call(theta, spec, math.nan, 3.0)
     for depth in (0, -2):
         with expect.raises(ValueError, str(depth)):
             tent_compose(depth)

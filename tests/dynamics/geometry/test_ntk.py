@@ -265,7 +265,7 @@ def test_the_kernel_moves_less_in_wider_networks():
 def test_the_relative_change_by_hand():
     before = np.array([[3.0, 0.0], [0.0, 4.0]])
     with expect.unchanged(before):
-        got = relative_change(before, before + np.array([[0.0, 0.3], [0.4, 0.0]]))
+        got = relative_change(before, before + np.array([[0.0, 0.5], [0.0, 0.0]]))
     expect.close(got, 0.1, "|change| = 0.5 over |before| = 5")
     expect.close(relative_change(2 * before, before), 0.5, "half of what it was")
     expect.close(relative_change(np.ones((1, 2, 1, 2)), 4 * np.ones((1, 2, 1, 2))), 3.0, "four axes")
@@ -304,6 +304,9 @@ def test_descent_step_by_step():
         expect.close(got[k], r.reshape(3, 2), f"residuals after {k} steps", rtol=1e-9, atol=1e-11)
         r = r - 0.03 * A @ r
     expect.close(lazy_gd(A, r0.reshape(6), 0.03, 2), got[2].reshape(6), "of a plain matrix", rtol=1e-9)
+    expect.close(
+        lazy_gd(kernel, r0, 0.03, [5]), got[5:], "for one step count in a list", rtol=1e-9, atol=1e-11
+    )
 
 
 def test_the_flow_is_the_exponential_of_the_kernel():
@@ -320,6 +323,7 @@ def test_the_flow_is_the_exponential_of_the_kernel():
             want = want + term
         expect.close(here, want.reshape(3, 2), f"residuals at t = {t}", rtol=1e-8, atol=1e-10)
         expect.close(lazy_flow(kernel, r0, float(t)), here, f"a single time {t}", rtol=1e-10)
+        expect.close(lazy_flow(kernel, r0, [t]), here[None], f"a list of the time {t}", rtol=1e-10)
 
 
 def test_each_mode_has_its_rate():
@@ -354,6 +358,25 @@ def test_predictions_by_hand():
             lazy_predict(kernel, cross, r0, f0, t), np.array([want]), f"the output at t = {t}", rtol=1e-10
         )
     expect.close(lazy_predict(kernel, cross, r0, f0, math.inf), np.array([-6.5]), "the output in the end")
+
+
+@pytest.mark.parametrize("t", [0.5, 1e4])
+def test_predictions_under_a_singular_kernel(t):
+    """f0 - c for a cross kernel I: what eigenvalues of 0 integrate, and tiny ones, which are slow."""
+    q = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0]
+    kernel, modes = q * np.array([4.0, 1e-4, 0.0]) @ q.T, np.array([1.0, 2.0, -3.0])
+    with expect.quiet("a singular kernel"):
+        got = lazy_predict(kernel, np.eye(3), q @ modes, np.zeros(3), t)
+    want = modes * np.array([-math.expm1(-4 * t) / 4, -math.expm1(-1e-4 * t) / 1e-4, t])
+    expect.close(-(q.T @ got), want, f"c at t = {t} along eigenvalues 4, 1e-4 and 0", rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1.0, 1e20])
+def test_what_counts_as_an_eigenvalue_of_zero_is_relative(scale):
+    """1e-10 of the largest eigenvalue is not 0, 1e-14 of it is."""
+    a, r0 = np.array([1.0, 1e-10, 1e-14]), np.array([3.0, 1e-10, 1.0])
+    got = lazy_predict(scale * np.diag(a), scale * np.eye(3), r0, np.zeros(3), math.inf)
+    expect.close(got, np.array([-3.0, -1.0, 0.0]), f"-r0 / eigenvalue, where it is not 0, scale {scale}")
 
 
 def test_predictions_for_the_training_examples_are_their_residuals():
@@ -404,12 +427,12 @@ def test_shapes_that_do_not_fit_are_named():
             call(r0.reshape(6))
     with expect.raises(ValueError, "(3, 2, 3, 2)", "(2, 3)"):
         lazy_predict(kernel, kernel, r0.T, np.zeros((3, 2)), 1.0)
-    with expect.raises(ValueError, "(3, 2, 3, 2)", "(4, 2)", "(3, 2)"):
-        lazy_predict(kernel, kernel, r0, np.zeros((4, 2)), 1.0)
-    with expect.raises(ValueError, "(2, 2)", "(3, 3)"):
-        relative_change(np.ones((2, 2)), np.ones((3, 3)))
-    with expect.raises(ValueError, "(2, 2)", "(1, 2)"):
-        relative_change(np.ones((2, 2)), np.ones((1, 2)))
+    for shape in ((4, 2), (2, 3), (3, 1)):
+        with expect.raises(ValueError, "(3, 2, 3, 2)", str(shape), "(3, 2)"):
+            lazy_predict(kernel, kernel, r0, np.zeros(shape), 1.0)
+    for before, after in (((2, 2), (3, 3)), ((2, 2), (1, 2)), ((2, 3), (3, 2))):
+        with expect.raises(ValueError, str(before), str(after)):
+            relative_change(np.ones(before), np.ones(after))
 
 
 def test_kernels_that_are_not_symmetric_or_zero_are_refused():

@@ -115,6 +115,10 @@ def test_plus_and_minus_the_same_is_a_tie_for_plus():
     expect.close(float(np.linalg.norm(pair.vector)), 1.0, "its length", rtol=1e-9)
     expect.equal(pair.converged, True, "converged")
     expect.true(pair.residual < 1e-7, f"the residual is {pair.residual:.3g}, expected below 1e-7")
+    expect.true(
+        pair.products <= 30,
+        f"{pair.products} products for the tie; a ratio of 1/3 takes about 18",
+    )
 
 
 def test_zero_and_multiples_of_one_need_a_single_product():
@@ -241,14 +245,25 @@ def test_a_good_start_saves_products(rng):
 
 def test_a_start_that_is_another_eigenvector_is_left(rng):
     A, q = rotated([5.0, 3.0, 1.0])
-    got = top_eigenpairs(Counted(A), 3, start=q[:, 1], rng=rng)
-    expect.close(got.values, np.array([5.0]), "LA from a start along the second eigenvector", rtol=1e-9)
+    for length in (1.0, 1e12):
+        got = top_eigenpairs(Counted(A), 3, start=length * q[:, 1], rng=rng)
+        what = f"LA from a start along the second eigenvector, of length {length:g}"
+        expect.close(got.values, np.array([5.0]), what, rtol=1e-9)
 
 
 def test_too_few_products_are_admitted(rng):
     A, _ = rotated([5.0, 4.9, 1.0])
     got = top_eigenpairs(Counted(A), 3, rng=rng, max_iter=2)
     expect.equal((got.converged, got.products), (False, 2), "converged and products with max_iter=2")
+    got = top_eigenpairs(Counted(np.diag([1.0, 0.999])), 2, 2, rng=rng, max_iter=5)
+    expect.equal(got.converged, False, "converged, where the first of two did not and the second did")
+
+
+def test_what_is_rounding_beside_the_first_is_not_iterated_on(rng):
+    """3e-12 and 2.9e-12, alone, would take hundreds of products; beside 1 both are within tol of 0."""
+    got = top_eigenpairs(Counted(np.diag([1.0, 3e-12, 2.9e-12])), 3, 3, rng=rng, max_iter=50)
+    expect.close(got.values, np.array([1.0, 0.0, 0.0]), "eigenvalues of diag(1, 3e-12, 2.9e-12)", atol=1e-8)
+    expect.equal(got.converged, True, "converged within 50 products each, by the scale of the first")
 
 
 # Errors
@@ -278,6 +293,8 @@ def test_starts_that_lead_nowhere_are_refused(rng):
     for bad in (np.zeros(2), np.array([1.0, math.nan]), np.array([math.inf, 1.0])):
         with expect.raises(ValueError):
             power_iteration(Counted(np.eye(2)), bad)
+        with expect.raises(ValueError):
+            top_eigenpairs(Counted(np.eye(2)), 2, start=bad, rng=rng)
     with expect.raises(ValueError, "(1,)", "(3,)"):
         top_eigenpairs(Counted(np.eye(3)), 3, start=np.ones(1), rng=rng)
 

@@ -160,16 +160,31 @@ def test_sharpness_grows_as_the_units_shrink(rng):
         expect.close(got, 9 * a * a, f"sharpness in units {a} times as large", rtol=1e-6)
 
 
-def test_few_products_may_do(rng):
-    """300 dimensions, an outlier, 12 products: Lanczos has it."""
-    d, calls = np.r_[50.0, np.linspace(-1, 1, 299)], []
+def relative_to_ones(mv, n, **settings):
+    """The relative sharpness where every parameter is 1: the sharpness."""
+    return relative_sharpness(mv, np.ones(n), **settings)
+
+
+@pytest.mark.parametrize("measure", [sharpness, relative_to_ones])
+def test_few_products_may_do_from_a_random_start(measure):
+    """300 dimensions, an outlier, 12 products: Lanczos has it, from whatever start."""
+    d, seen = np.r_[np.linspace(-1, 1, 299), 50.0], []
 
     def mv(v):
-        calls.append(1)
+        seen.append(v / np.linalg.norm(v))
         return d * v
 
-    expect.close(sharpness(mv, 300, rng=rng, steps=12), 50.0, "sharpness after 12 products", rtol=1e-6)
-    expect.true(len(calls) <= 12, f"{len(calls)} products, expected at most steps=12")
+    firsts = []
+    for seed in range(2):
+        seen.clear()
+        got = measure(mv, 300, rng=np.random.default_rng(seed), steps=12)
+        expect.close(got, 50.0, "sharpness after 12 products", rtol=1e-6)
+        expect.true(len(seen) <= 12, f"{len(seen)} products, expected at most steps=12")
+        firsts.append(seen[0])
+    same = float(abs(firsts[0] @ firsts[1]))
+    expect.true(
+        same < 0.9, f"the starts from two generators have the |cosine| {same:.3f}: expected a draw of rng"
+    )
 
 
 def test_relative_sharpness_by_definition(rng):
@@ -223,8 +238,8 @@ def test_the_same_network_is_sharper_and_relatively_as_sharp(rng, factor):
 
 
 def test_descent_in_phi_seen_in_theta(rng):
-    """The seed's ravine, diag(20, 1) with units (0.2, 3), stepped in phi and mapped back."""
-    A, s = np.diag([20.0, 1.0]), np.array([0.2, 3.0])
+    """The seed's ravine, diag(20, 1) with units (0.2, -3), stepped in phi and mapped back."""
+    A, s = np.diag([20.0, 1.0]), np.array([0.2, -3.0])
     theta = np.array([5.0, -4.0])
     with expect.unchanged(theta, s):
         path = descend(lambda x: A @ x, theta, s, 0.05, 70)
@@ -290,12 +305,17 @@ def test_scales_that_do_not_fit_are_refused(rng):
     for bad in (math.nan, math.inf):
         with expect.raises(ValueError, "(3,)"):
             change_units(mv, np.array([1.0, bad, 1.0]))
-    with expect.raises(ValueError, "(1,)", "(3,)"):
-        change_units(mv, np.ones(3))(np.ones(1))
+    for shape in ((1,), (3, 1)):
+        with expect.raises(ValueError, str(shape), "(3,)"):
+            change_units(mv, np.ones(3))(np.ones(shape))
+    for measure in (sharpness, relative_to_ones):
+        with expect.raises(ValueError, "0"):
+            measure(mv, 3, rng=rng, steps=0)
     with expect.raises(ValueError, "(3, 1)"):
         relative_sharpness(mv, np.ones((3, 1)), rng=rng)
-    with expect.raises(ValueError, "(1,)", "(2,)"):
-        descend(lambda x: x, np.ones(2), np.ones(1), 0.1, 2)
+    for shape in ((1,), (2, 1)):
+        with expect.raises(ValueError, str(shape), "(2,)"):
+            descend(lambda x: x, np.ones(2), np.ones(shape), 0.1, 2)
     for lr, steps, named in ((-0.5, 2, "-0.5"), (math.nan, 2, "nan"), (0.1, -3, "-3")):
         with expect.raises(ValueError, named):
             descend(lambda x: x, np.ones(2), np.ones(2), lr, steps)

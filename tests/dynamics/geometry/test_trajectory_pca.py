@@ -68,6 +68,15 @@ def test_directions_of_a_path_are_found(dimension):
     expect.close(two.directions, found.directions[:2], "two of the three", atol=1e-12)
 
 
+@pytest.mark.parametrize("step", [[3.0, -2.0, -2.0], [1.0, 1.0, -2.0]], ids=str)
+def test_the_entry_of_largest_magnitude_is_positive(step):
+    step = np.array(step)
+    want = step * np.sign(step[np.abs(step).argmax()]) / np.linalg.norm(step)
+    for way in (1, -1):
+        found = plane_from_path(np.outer(np.arange(5.0), way * step), 1)
+        expect.close(found.directions[0], want, f"direction of a path along {way * step}", atol=1e-12)
+
+
 def test_no_other_plane_is_closer(rng):
     path = np.cumsum(rng.standard_normal((15, 8)), axis=0)
     found = plane_from_path(path)
@@ -248,8 +257,9 @@ def test_paths_without_a_plane_are_refused():
 
 
 def test_planes_that_do_not_fit_are_named():
-    with expect.raises(ValueError, "(2, 3)", "(4,)", "(2, 3)"):
-        project(np.ones((2, 3)), np.ones(4), np.eye(3)[:2])
+    for shape in ((4,), (1,), (), (1, 3)):
+        with expect.raises(ValueError, "(2, 3)", str(shape)):
+            project(np.ones((2, 3)), np.ones(shape), np.eye(3)[:2])
     with expect.raises(ValueError, "(3,)"):
         project(np.ones(3), np.ones(3), np.eye(3)[:2])
     with expect.raises(ValueError, "(1, 4)"):
