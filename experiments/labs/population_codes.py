@@ -422,8 +422,8 @@ def draw_shared(run: Run, shared: Shared) -> None:
             )
         for epsilon in EPSILONS:
             left.axhline(1 / epsilon, color="0.5", linewidth=0.8, linestyle=":")
-            spot = (left.get_xlim()[0], 1 / epsilon)
-            left.annotate("1 / ε", spot, xytext=(-8, 3), textcoords="offset points", fontsize=9)
+            spot = (4 * fine[-1], 1 / epsilon)
+            left.annotate("1 / ε", spot, xytext=(0, 3), textcoords="offset points", ha="right", fontsize=9)
         left.set(xscale="log", yscale="log", xlabel="units", ylabel="1 / variance of the best readout",
                  xlim=(fine[0] / 1.2, fine[-1] * 4.5))  # fmt: skip
         believed = 1 / np.sqrt(alone)
