@@ -296,7 +296,7 @@ def draw_decay(run: Run, specs: Sequence[Spec], single: Sequence[History]) -> No
             above.plot(time, h.total[1:], color=plots.COLORS[1], linestyle="--", label="E + K")
             above.plot(time, h.potential[1:], color=plots.COLORS[0], label="E")
             plots.level(above, plateau(INPUTS, TARGETS), "")
-            above.set(title=label(spec.sizes), xscale="log", ylim=(0, 0.36))
+            above.set(title=label(spec.sizes), xscale="log", ylim=(0, 0.5))
             below.plot(time, h.kinetic[1:], color=plots.COLORS[0], linewidth=3.5, alpha=0.4, label="K")
             below.plot(time, (h.work - h.dissipated)[1:], color="black", linestyle="--", linewidth=0.9,
                        label="W − Q, predicted")  # fmt: skip
@@ -444,7 +444,7 @@ def animate(run: Run, specs: Sequence[Spec], single: Sequence[History], config: 
                 [], [], color=plots.COLORS[i], linestyle=plots.LINES[i], label=label(spec.sizes)
             )
         plots.level(curves, 0.25, "")
-        curves.set(xscale="log", xlabel="epoch", ylabel="energy E", ylim=(0, 0.36))
+        curves.set(xscale="log", xlabel="epoch", ylabel="energy E", ylim=(0, 0.5))
         curves.legend(loc="lower left", fontsize=8)
 
         def show(epoch: int) -> None:
