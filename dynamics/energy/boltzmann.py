@@ -210,14 +210,15 @@ def train(
             epoch. "pcd", persistent: N chains that start at V once and go on, k sweeps an epoch with the
             parameters of that epoch; the gradient is the moments of V less those of the chains.
         k: sweeps, >= 1.
-        rng: for "cd" and "pcd", which need it.
+        rng: for "cd" and "pcd", which need it unless epochs is 0.
 
     Returns:
         epochs + 1 machines, the start first.
 
     Raises:
         ValueError: the method is unknown (the message names it), epochs is negative or k below 1 (it names
-            the number), a method that draws has no rng (it names the method), or as `log_likelihood_grad`.
+            the number), a method that draws has no rng and epochs is not 0 (it names the method), or as
+            `log_likelihood_grad`.
     """
     raise NotImplementedError("dynamics.energy.boltzmann: TODO 14 of 14, train")
 

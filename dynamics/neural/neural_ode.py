@@ -74,7 +74,7 @@ def vjp(f: Dynamics, t: float, y: ArrayLike, theta: ArrayLike, a: ArrayLike) -> 
         depend on y, or on theta, or on either.
 
     Raises:
-        ValueError: f returned another shape than y's; the message names both.
+        ValueError: f returned another shape than y's, or a has another; the message names both.
     """
     raise NotImplementedError("dynamics.neural.neural_ode: TODO 2 of 7, vjp")
 
@@ -147,7 +147,7 @@ def discrete_adjoint(
 
     Raises:
         ValueError: the method is another (the message names it), seeds has another shape than (T, *S) (both
-            are named), or substeps or every is below 1 (it is named).
+            are named), substeps or every is below 1 (it is named), or ts as `odeint`.
     """
     raise NotImplementedError("dynamics.neural.neural_ode: TODO 5 of 7, discrete_adjoint")
 
@@ -214,6 +214,17 @@ def _on_arrays(f: Dynamics, theta: ArrayLike) -> Field:
     """The slope at fixed theta, for a solver: arrays in, arrays out, nothing recorded."""
     fixed = Tensor(np.asarray(theta, np.float64))
     return lambda t, y: f(t, Tensor(y), fixed).data
+
+
+def _times(ts: ArrayLike) -> Array:
+    """What `odeint` asks of times: an interval by itself could not tell that they turn round."""
+    times = np.asarray(ts, np.float64)
+    if times.ndim != 1 or times.size < 2:
+        raise ValueError(f"ts must be at least two times in one row, got shape {times.shape}")
+    gaps = np.diff(times)
+    if not np.all(np.isfinite(gaps)) or not (np.all(gaps > 0) or np.all(gaps < 0)):
+        raise ValueError(f"ts must be finite, and all increasing or all decreasing, got {times}")
+    return times
 
 
 def _seeds(seeds: ArrayLike, shape: tuple[int, ...]) -> Array:

@@ -115,7 +115,7 @@ def leaky(inputs: ArrayLike, dt: float, tau: float = 1.0, x0: ArrayLike = 0.0) -
         (T + 1, *S), the first being x0.
 
     Raises:
-        ValueError: dt or tau is not positive (the message names it), or inputs is a single number.
+        ValueError: dt or tau is not positive, or inputs is a single number; the message names the value.
     """
     raise NotImplementedError("dynamics.neural.rate_networks: TODO 1 of 13, leaky")
 
@@ -238,7 +238,8 @@ def classify(J: ArrayLike) -> str:
 
     Returns:
         "saddle", "stable node", "stable focus", "unstable node", "unstable focus"; "marginal" where det = 0,
-        or det > 0 and trace = 0: linearly, something is neither lost nor gained.
+        or det > 0 and trace = 0: linearly, something is neither lost nor gained. A positive factor of J (time
+        in other units) changes nothing.
 
     Raises:
         ValueError: J has another shape; the message names it.
@@ -307,7 +308,7 @@ def bump_shape(j0: float, j1: float, u: float = 1.0) -> Bump:
 
     Raises:
         ValueError: j1 <= 2, u <= 0 (the message names it), or -cos w - j0 (sin w - w cos w) / pi is not
-            positive: nothing stops the bump from growing (it names j0).
+            positive, or NaN: nothing stops the bump from growing (it names j0).
     """
     raise NotImplementedError("dynamics.neural.rate_networks: TODO 10 of 13, bump_shape")
 

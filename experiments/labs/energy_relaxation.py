@@ -35,12 +35,13 @@ from foundations.computational_graph import Tensor
 from foundations.elementwise import tanh
 from optimization.optimizers.momentum import HeavyBall
 
-SHORT = "--networks 20 --architectures 2-3-1 --halvings 2 --epochs 400 --frames 2"
+SHORT = "--networks 12 --architectures 2-3-1 --halvings 2 --epochs 400 --frames 2"
 QUICK = tuple(SHORT.split())  # what continuous integration runs
 INPUTS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 TARGETS = np.array([[0.0], [1.0], [1.0], [0.0]])
 LR, MOMENTUM = 0.05, 0.9
 STEPS = 10_000  # 5000 epochs of two batches
+WATCHED = 80  # networks whose wait is measured
 LEFT = 0.2  # an energy below: off the plateau
 STARTS = ("0.1", "0.5", "Xavier")
 NOISES = ("batches of 2", "all samples")
@@ -56,9 +57,9 @@ Array = np.ndarray
 class Config:
     """What the claims and figures depend on."""
 
-    networks: int = 50  # of each architecture, start and noise, side by side
+    networks: int = 40  # of each architecture, start and noise, side by side
     architectures: str = "2-2-1,2-3-1,2-2-2-1"
-    halvings: int = 3  # of the start, from 0.4 on, for the wait
+    halvings: int = 4  # of the start, from 0.4 on, for the wait
     epochs: int = 3000  # of the single runs that are drawn
     frames: int = 60  # of the animation
     seed: int = 0
@@ -90,13 +91,13 @@ class Networks:
         return (error * error * weights).sum((1, 2))
 
     def train(self, weights: Iterator[Array | float], steps: int, every: int = 100) -> Networks:
-        """Descend on all energies at once, until `steps` are done or four in five have left the plateau."""
+        """Descend on all energies at once, until `steps` are done or, if all are recorded, 60 % have left."""
         optimizer, energies, lengths = HeavyBall(self.parameters, lr=LR, momentum=MOMENTUM), [], []
         for k in range(steps + 1):
             if k % every == 0:
                 energies.append(self.energy().data)
                 lengths.append(np.linalg.norm(self.parameters[-2].data, axis=(1, 2)))
-                if every == 1 and np.mean(energies[-1] < LEFT) > 0.8:
+                if every == 1 and np.mean(energies[-1] < LEFT) > 0.6:
                     break
             optimizer.zero_grad()
             self.energy(next(weights)).sum().backward()
@@ -159,11 +160,11 @@ class Crowd:
 
 
 def waits(spec: Spec, config: Config) -> Array:
-    """Steps until each of 60 networks leaves the plateau, or inf, (sizes, 60): from ever smaller starts."""
+    """Steps until networks leave the plateau, or inf, (sizes, WATCHED): from ever smaller starts."""
     rng = np.random.default_rng(config.seed + 1)
-    starts, found = rng.normal(0.0, 0.4, (60, spec.parameters)), []
-    for k in range(config.halvings + (len(spec.sizes) < 4)):  # one less of the slow
-        below = Networks(spec, starts / 2**k).train(all_samples(), 20_000, every=1).energies < LEFT
+    starts, found = rng.normal(0.0, 0.4, (WATCHED, spec.parameters)), []
+    for k in range(1 + min(config.halvings, 4 if len(spec.sizes) == 3 else 2)):  # the deep are slow
+        below = Networks(spec, starts / 2**k).train(all_samples(), 40_000, every=1).energies < LEFT
         found.append(np.where(below.any(axis=0), below.argmax(axis=0), inf))
     return np.array(found)
 
@@ -240,8 +241,8 @@ def judge_ledger(claims: Claims, specs: Sequence[Spec], single: Sequence[History
             net.train(INPUTS, TARGETS, lr, steps, momentum=momentum, record_every=steps).injected[-1]
         )
     ratio = injected[0] / injected[1]
-    # over 30 seeds
-    claims.near("injected energy of a step over that of half the step, friction fixed", ratio, 2.0, 0.2)
+    # over 30 other seeds 1.995 +- 0.016
+    claims.near("injected energy of a step over that of half the step, friction fixed", ratio, 2.0, 0.1)
 
     ends = []
     for _ in range(10):
@@ -282,9 +283,10 @@ def judge_plateau(
         factor = growth(found)
         name = f"{label(sizes)}: wait of half the start over wait of the whole, median"
         if len(sizes) == 3:
-            claims.near(name, factor, 2.0 ** WAITS[sizes], 1.0)
-        else:
-            claims.at_least(f"{name}: on its way to 8", factor, 5.0)
+            # over 7 other seeds 3.99 +- 0.06 from 0.05 to 0.025; from 0.2 to 0.1 yet 4.1 +- 0.4
+            claims.near(name, factor, 2.0 ** WAITS[sizes], 0.25 if len(found) == 5 else 1.0)
+        else:  # 6.1 +- 0.4
+            claims.at_least(f"{name}: on its way to 8", factor, 4.5)
 
 
 def draw_decay(run: Run, specs: Sequence[Spec], single: Sequence[History]) -> None:
@@ -386,9 +388,9 @@ def draw_wait(run: Run, times: dict[tuple[int, ...], Array], crowds: dict[tuple[
         right.legend(loc="center right")
         plots.caption(
             drawn,
-            "Left: the same 60 starts, shrunk; lines of the predicted slope through the leftmost median. "
-            "Of the deeper network the slope is not yet reached. Right: median and middle half. That "
-            "noise shrinks weights here does not mean that it does so where the batches' gradients agree.",
+            f"Left: the same {WATCHED} starts, shrunk, and followed until 60 % had left; lines of the "
+            "predicted slope through the leftmost median. The deeper network has not reached its own. "
+            "Right: median and middle half. Noise shrinks no weights where the batches' gradients agree.",
         )
         run.save_figure("wait", drawn)
 

@@ -1,4 +1,4 @@
-"""Phase 12: the five first experiments, one lab after another; the goal is that every claim of all five holds.
+"""Phase 12: the five first experiments, one lab after another; the goal: every claim of all five holds.
 
     xor                        a network that solves what no line can, every gradient by hand
     vanishing_gradients        how far a gradient gets through a deep network

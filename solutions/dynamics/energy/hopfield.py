@@ -12,7 +12,7 @@ gives the errors of the first step, and their feedback gives the capacity. The p
 W = X^+ X, the matrix that projects on the span of the patterns, takes the noise away.
 
 A field that is 0 (a tie) changes nothing. By rounding it may be 1e-17: what is below a relative 1e-12 of the
-sum of |W_ij| is 0.
+sum over j of |W_ij|, unit by unit, is 0.
 
 Shapes   X (P, D) patterns, x (D,) or (..., D) states, all of -1 and +1; W (D, D).
 Source   Hopfield 1982, PNAS 79, 2554 (energy, async); Goles, Fogelman & Pellegrin 1985, Discrete Appl. Math.

@@ -79,7 +79,8 @@ def update(X: ArrayLike, q: ArrayLike, beta: float) -> Array:
 
 
 def energy(X: ArrayLike, q: ArrayLike, beta: float) -> Array:
-    """Compute 1/2 |q|^2 - lse(beta X q) / beta + log(P) / beta + M^2 / 2, which is never negative.
+    """Compute 1/2 |q|^2 - lse(beta X q) / beta + log(P) / beta + M^2 / 2, which is never negative,
+    but for rounding.
 
     Args:
         X: (P, D).

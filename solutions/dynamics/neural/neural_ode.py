@@ -90,13 +90,15 @@ def vjp(f: Dynamics, t: float, y: ArrayLike, theta: ArrayLike, a: ArrayLike) -> 
         depend on y, or on theta, or on either.
 
     Raises:
-        ValueError: f returned another shape than y's; the message names both.
+        ValueError: f returned another shape than y's, or a has another; the message names both.
     """
     y_leaf = Tensor(np.asarray(y, np.float64), requires_grad=True)
     theta_leaf = Tensor(np.asarray(theta, np.float64), requires_grad=True)
     slope = f(t, y_leaf, theta_leaf)
     if slope.shape != y_leaf.shape:
         raise ValueError(f"f returned shape {slope.shape} for y of shape {y_leaf.shape}")
+    if np.shape(a) != y_leaf.shape:
+        raise ValueError(f"a has shape {np.shape(a)}, expected that of y, {y_leaf.shape}")
     if not slope.requires_grad:
         return slope.data, np.zeros(y_leaf.shape), np.zeros(theta_leaf.shape)
     by_y, by_theta = grad(slope, [y_leaf, theta_leaf], np.asarray(a, np.float64))
@@ -186,13 +188,13 @@ def discrete_adjoint(
 
     Raises:
         ValueError: the method is another (the message names it), seeds has another shape than (T, *S) (both
-            are named), or substeps or every is below 1 (it is named).
+            are named), substeps or every is below 1 (it is named), or ts as `odeint`.
     """
     if method not in EXPLICIT:
         raise ValueError(f"method must be one of {', '.join(EXPLICIT)}, got {method!r}")
     if min(substeps, every) < 1:
         raise ValueError(f"substeps and every must be at least 1, got {substeps} and {every}")
-    times, y, theta = np.asarray(ts, np.float64), np.array(y0, np.float64), np.asarray(theta, np.float64)
+    times, y, theta = _times(ts), np.array(y0, np.float64), np.asarray(theta, np.float64)
     seeds = _seeds(seeds, (*times.shape, *y.shape))
     steps = [
         (left + j * (right - left) / substeps, (right - left) / substeps)
@@ -276,7 +278,7 @@ def continuous_adjoint(
         ValueError: as `odeint`, or seeds has another shape than ys, or ys another length than ts (the message
             names both shapes).
     """
-    path, times, theta = np.asarray(ys, np.float64), np.asarray(ts, np.float64), np.asarray(theta, np.float64)
+    path, times, theta = np.asarray(ys, np.float64), _times(ts), np.asarray(theta, np.float64)
     if path.shape[:1] != times.shape:
         raise ValueError(f"ys has shape {path.shape}, expected one state for each of ts, {times.shape}")
     seeds = _seeds(seeds, path.shape)
@@ -300,6 +302,17 @@ def _on_arrays(f: Dynamics, theta: ArrayLike) -> Field:
     """The slope at fixed theta, for a solver: arrays in, arrays out, nothing recorded."""
     fixed = Tensor(np.asarray(theta, np.float64))
     return lambda t, y: f(t, Tensor(y), fixed).data
+
+
+def _times(ts: ArrayLike) -> Array:
+    """What `odeint` asks of times: an interval by itself could not tell that they turn round."""
+    times = np.asarray(ts, np.float64)
+    if times.ndim != 1 or times.size < 2:
+        raise ValueError(f"ts must be at least two times in one row, got shape {times.shape}")
+    gaps = np.diff(times)
+    if not np.all(np.isfinite(gaps)) or not (np.all(gaps > 0) or np.all(gaps < 0)):
+        raise ValueError(f"ts must be finite, and all increasing or all decreasing, got {times}")
+    return times
 
 
 def _seeds(seeds: ArrayLike, shape: tuple[int, ...]) -> Array:

@@ -79,6 +79,8 @@ class Population:
 def rates(population: Population, s: ArrayLike) -> Array:
     """Compute the expected spike counts f_k(s) = baseline + peak * bump(s - s_k).
 
+    "cosine" is computed as it stands, (1 + cos x) / 2: exactly 0 where cos x rounds to -1, as at math.pi.
+
     Args:
         population: K units.
         s: stimuli, (...).
@@ -190,7 +192,7 @@ def differential_correlations(covariance: ArrayLike, slope: ArrayLike, strength:
         (K, K), new.
 
     Raises:
-        ValueError: the shapes do not fit (the message names both), or the strength is negative (the value).
+        ValueError: the shapes do not fit (the message names both), or the strength is negative or NaN (it).
     """
     Sigma, slope = np.asarray(covariance, np.float64), np.asarray(slope, np.float64)
     check_shapes(Sigma, slope)
@@ -226,8 +228,8 @@ def log_likelihood(population: Population, counts: ArrayLike, s: ArrayLike) -> A
     """Compute sum_k n_k log f_k(s) - f_k(s): the log of the probability of the counts, less sum_k log n_k!.
 
     A unit without spikes adds -f_k, also where f_k is 0. The log of a rate without baseline is taken before
-    the rate underflows: log peak - x^2 / (2 width^2), for example. A unit with spikes whose cosine is exactly
-    0 makes the result -1e30 or less. Nothing here makes NumPy warn.
+    the rate underflows: log peak - x^2 / (2 width^2), for example. A unit with spikes whose rate is exactly
+    0, as `rates` computes the cosine, makes the result -1e30 or less. Nothing here makes NumPy warn.
 
     Args:
         population: K units.
@@ -328,7 +330,8 @@ def population_vector(population: Population, counts: ArrayLike) -> Array:
         counts: (..., K).
 
     Returns:
-        (...), in [0, 2 pi]: the angle of (sum n_k cos s_k, sum n_k sin s_k); NaN where there is no spike.
+        (...), in [0, 2 pi]: the angle of (sum n_k cos s_k, sum n_k sin s_k); NaN where there is no spike,
+        and only there: where the arrows cancel, any angle.
 
     Raises:
         ValueError: the population is on a line (the message names its kind), or counts as `log_likelihood`.

@@ -545,7 +545,7 @@ def test_feedback_must_have_the_shapes_of_its_layers():
     for decay in (0.0, 1.0):
         got, _ = kolen_pollack(theta, spec, X, target, good, 0.0, decay)
         expect.close(got, (1 - decay) * theta, f"theta after decay {decay} alone")
-    for decay in (-0.1, 1.5):
+    for decay in (-0.1, 1.5, math.nan):
         with expect.raises(ValueError, f"{decay}"):
             kolen_pollack(theta, spec, X, target, good, 0.1, decay)
 

@@ -124,6 +124,9 @@ def test_random_batches_hold_each_sample_once_in_new_orders():
         expect.equal([len(b) for b in cut], [8] * 6 + [2], "sizes of batches of 8 of 50 samples")
         orders.append(tuple(int(i) for b in cut for i in b))
         expect.equal(sorted(orders[-1]), list(range(50)), "the samples of an epoch, sorted")
+    whole = [int(i) for i in batches(50, None, rng)[0]]
+    expect.equal(sorted(whole), list(range(50)), "the samples of the one batch, sorted")
+    expect.true(whole != sorted(whole), "one batch of all samples came in order: rng draws that, too")
     expect.true(len(set(orders)) == 4, f"4 epochs had {len(set(orders))} different orders, expected 4")
 
 
@@ -155,6 +158,8 @@ def test_a_new_network_is_at_rest_at_a_place_of_its_own():
     expect.close(net.kinetic(), 0.0, "kinetic energy of a new network")
     theta[0] = 7.0
     expect.close(net.theta, np.arange(9.0), "theta after the caller's array was written to")
+    whole = EnergyNet(spec, list(range(9))).theta
+    expect.close(whole, np.arange(9.0), "theta from whole numbers", dtype=np.float64)
     net.velocity = np.array([3.0, 4.0] + [0.0] * 7)
     expect.close(net.kinetic(), 12.5, "kinetic energy at velocity (3, 4, 0, ...)")
     with expect.unchanged(theta):
@@ -173,6 +178,8 @@ def test_random_starts_have_their_spread_in_weights_and_biases():
         expect.true(abs(sd / 0.5 - 1) < band, f"standard deviation of the {what} is {sd}, expected 0.5")
         mean = float(values.mean())
         expect.true(abs(mean) < 2.5 / math.sqrt(len(values)), f"mean of the {what} is {mean}, expected 0")
+    fourth = float(np.mean((net.theta / 0.5) ** 4))
+    expect.true(abs(fourth - 3) < 1, f"fourth moment of theta / std is {fourth}, expected 3: a normal's")
     default = float(EnergyNet(spec, rng=np.random.default_rng(1)).theta.std())
     expect.true(abs(default / 0.1 - 1) < 0.08, f"the default standard deviation is {default}, expected 0.1")
 
@@ -473,6 +480,8 @@ def test_samples_that_do_not_fit_are_refused():
         net.train(np.zeros((4, 3)), TARGET)
     with expect.raises(ValueError, "(4, 1)", "(4,)"):
         net.train(XOR, TARGET[:, 0])
+    with expect.raises(ValueError, "(4, 1)", "(8, 1)"):
+        net.train(XOR, np.vstack([TARGET, TARGET]))
     with expect.raises(ValueError, "(4, 2)", "(3, 1)"):
         plateau(XOR, TARGET[:3])
     with expect.raises(ValueError, "(4,)"):

@@ -42,16 +42,16 @@ def joined(layers, x):
     return J + J.T, outside
 
 
-def settle(layers, x, target=None, beta=0.0):
+def settle(layers, x, target=None, beta=0.0, start=None, step=0.5):
     """All units as one vector, relaxed for long."""
     J, outside = joined(layers, x)
-    s, top = np.zeros_like(outside), len(layers[-1][1])
+    s, top = np.zeros_like(outside) if start is None else start, len(layers[-1][1])
     for _ in range(250):
         r = np.tanh(s)
         f = (1 - r * r) * (r @ J + outside) - s
         if target is not None:
             f[:, -top:] -= beta * (s[:, -top:] - target)
-        s = s + 0.5 * f
+        s = s + step * f
     return s
 
 
@@ -256,11 +256,35 @@ def test_the_default_is_symmetric_with_a_small_beta():
 
 def test_the_one_sided_estimate_is_its_definition_for_either_sign():
     layers, x, _, target = problem()
-    for beta in (0.3, -0.2):
-        near, far = (np.tanh(settle(layers, x, target, b)) for b in (0.0, beta))
-        actual = eqprop_grad(layers, x, target, beta, "one_sided")
+    for beta, step in ((0.3, 0.5), (-0.2, 0.5), (6.0, 0.1)):  # 6: the pull diverges with the default step
+        near, far = (np.tanh(settle(layers, x, target, b, step=step)) for b in (0.0, beta))
+        actual = eqprop_grad(layers, x, target, beta, "one_sided", step=step)
         want = -(far[:, 4:].T @ far[:, :4] - near[:, 4:].T @ near[:, :4]) / 3 / beta
         expect.close(actual[1].weight, want, f"one-sided estimate at beta {beta}", rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize(("target", "beta"), [(-2.0, 0.3), (2.0, 0.3), (-1.5, 0.8), (-1.5, -0.8)])
+def test_both_pulled_phases_begin_at_the_free_equilibrium(target, beta):
+    """Two valleys: from zeros, or from the other phase, some of these pulls end in the wrong one."""
+    layers = [Layer(np.zeros((1, 1)), np.array([0.1])), Layer(np.array([[3.0]]), np.zeros(1))]
+    x, target = np.zeros((1, 1)), np.array([[target]])
+    free = settle(layers, x)
+    a, c = (np.tanh(settle(layers, x, target, b, free)) for b in (beta, -beta))
+    actual = eqprop_grad(layers, x, target, beta)
+    want = -(a - c)[0] / (2 * beta)
+    found = np.array([float(actual[0].bias[0]), float(actual[1].bias[0])])
+    expect.close(found, want, f"gradient by both biases, target {target[0, 0]}, beta {beta}", rtol=1e-6)
+
+
+def test_step_and_tol_reach_the_relaxation():
+    layers, x, _, target = problem()
+    actual = eqprop_grad(layers, x, target, 0.2, tol=1e-3, max_steps=30)
+    free = settle(layers, x)
+    a, c = (np.tanh(settle(layers, x, target, b, free)) for b in (0.2, -0.2))
+    want = -(a - c).mean(axis=0)[4:] / 0.4
+    expect.close(actual[1].bias, want, "gradient by the top biases, tol 1e-3", rtol=0, atol=0.02)
+    with expect.raises(RuntimeError, "30"):  # the free phase; a pull of 1e-6 needs no step at this tol
+        eqprop_grad(layers, x, target, 1e-6, step=1e-3, tol=1e-3, max_steps=30)
 
 
 def test_descent_by_the_estimate_learns():
@@ -280,7 +304,8 @@ def test_wrong_settings_are_refused():
     layers, x, _, target = problem()
     with expect.raises(ValueError, "0"):
         eqprop_grad(layers, x, target, 0.0)
-    with expect.raises(ValueError, "nan"):
-        eqprop_grad(layers, x, target, float("nan"))
+    for beta in ("nan", "inf", "-inf"):
+        with expect.raises(ValueError, beta):
+            eqprop_grad(layers, x, target, float(beta))
     with expect.raises(ValueError, "both"):
         eqprop_grad(layers, x, target, 0.1, "both")

@@ -73,6 +73,15 @@ def test_projection_weights_do_not_count_a_repeated_pattern_twice():
     expect.close(actual, want, "projection weights with repeated patterns", rtol=1e-8, atol=1e-9)
 
 
+def test_projection_weights_tell_patterns_apart_that_differ_in_two_bits():
+    X = np.repeat(patterns(1, 200), 2, axis=0)
+    X[1, :2] *= -1
+    want = X.T @ np.linalg.solve(X @ X.T, X)
+    np.fill_diagonal(want, 0.0)
+    actual = store(X, "projection")
+    expect.close(actual, want, "projection weights of two patterns that are nearly the same", rtol=1e-9)
+
+
 @pytest.mark.parametrize("rule", ["hebbian", "projection"])
 def test_weights_of_whole_numbers_are_floats_exactly_symmetric(rule):
     X = [[1, -1, 1, 1, -1], [1, 1, -1, 1, 1]]
@@ -151,6 +160,13 @@ def test_all_at_once_two_units_that_want_to_differ_swap_for_ever():
     expect.equal(int(period), 1, "period by async")
 
 
+def test_only_sync_reports_a_cycle():
+    """A unit that inhibits itself turns over in every sweep; by async that is no period."""
+    for mode, want, rows in (("async", 0, 6), ("sync", 2, 3)):
+        states, period = recall([[-1.0]], [1], mode, max_sweeps=5)
+        expect.equal((len(states), int(period)), (rows, want), f"number of states, and period, by {mode}")
+
+
 def test_a_cycle_is_not_reported_before_the_second_sweep_or_a_fixed_point_before_a_sweep():
     W = np.array([[0.0, -1.0], [-1.0, 0.0]])
     states, period = recall(W, [1, 1], "sync", max_sweeps=1)
@@ -182,6 +198,16 @@ def test_a_field_that_is_zero_but_for_rounding_is_a_tie(mode):
     expect.close(
         recall(1e-30 * W[:3, :3], [1, 1, -1], mode).states[-1], np.ones(3), "the end by tiny weights"
     )
+
+
+@pytest.mark.parametrize("mode", ["async", "sync"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_field_that_is_small_but_no_rounding_counts(mode, sign):
+    """1e-9 of the unit's own weights, however large those of the others are."""
+    W = 1e6 * (np.ones((4, 4)) - np.eye(4))
+    W[3, :3] = W[:3, 3] = [0.1, 0.2, -0.3 + sign * 6e-10]
+    states, _ = recall(W, [1, 1, 1, -sign], mode)
+    expect.close(states[-1], np.array([1.0, 1, 1, sign]), f"the end, the field of unit 3 {sign * 6e-10}")
 
 
 @pytest.mark.parametrize("mode", ["async", "sync"])

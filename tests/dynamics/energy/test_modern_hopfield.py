@@ -186,6 +186,12 @@ def test_retrieval_stops_after_as_many_steps_as_allowed():
     path, converged = retrieve([[3.0, 4.0]], [1, 1], 1.0, tol=0, max_steps=2)
     expect.close(path, np.array([[1.0, 1], [3, 4], [3, 4]]), "path to a single pattern", atol=1e-14)
     expect.true(bool(converged), "the second and last step has length 0: converged must be True")
+    path, converged = retrieve([[3.0, 4.0]], [3, 4], 1.0, tol=0)
+    expect.close(path, np.array([[3.0, 4], [3, 4]]), "path from a fixed point: one step, of length 0")
+    expect.true(bool(converged), "a step of length 0: converged must be True")
+    for tol, rows in ((4.9, 3), (5.1, 2)):  # the first step is (3, 4), 5 long
+        path, _ = retrieve([[3.0, 4.0]], [0, 0], 1.0, tol=tol)
+        expect.equal(len(path), rows, f"number of states with a first step of length 5 and tol {tol}")
     path, converged = retrieve(X, q, 0.8, max_steps=1)
     expect.close(path, np.array(want[:2]), "path of 1 step", rtol=1e-10)
 

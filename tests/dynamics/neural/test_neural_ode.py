@@ -173,11 +173,16 @@ def test_the_network_runs_as_its_solver_does(method, rng):
 
 
 def test_a_path_of_dopri5_follows_its_tolerances():
-    errors = []
+    errors, back = [], []
     for tol in (1e-4, 1e-9):
         ys = solve(decay, [1.0], [2.0], [0, 3], "dopri5", rtol=tol, atol=tol).ys
         errors.append(abs(float(ys[-1, 0]) - 2 * math.exp(-3)))
+        ys = reconstruct(decay, [1.0], [2 * math.exp(-3)], [0, 3], "dopri5", rtol=tol, atol=tol)
+        back.append(abs(float(ys[0, 0]) - 2))
     expect.true(errors[1] < 1e-8 < 1e-7 < errors[0] < 1e-2, f"errors at tolerance 1e-4 and 1e-9: {errors}")
+    expect.true(
+        back[1] < 1e-7 < 1e-5 < back[0] < 1e-1, f"errors of reconstruct at tolerance 1e-4 and 1e-9: {back}"
+    )
 
 
 # The discrete adjoint
@@ -405,8 +410,9 @@ def test_wrong_arguments_are_refused():
     for method in ("dopri5", "trapezoid", "rk5"):
         with expect.raises(ValueError, method):
             discrete_adjoint(decay, method=method, **good)
-    with expect.raises(ValueError, "(2, 2)", "(3, 2)"):
-        discrete_adjoint(decay, **{**good, "seeds": np.ones((2, 2))})
+    for shape in ((2, 2), (2,), (1, 2), (3, 1)):  # most of them would broadcast
+        with expect.raises(ValueError, str(shape), "(3, 2)"):
+            discrete_adjoint(decay, **{**good, "seeds": np.ones(shape)})
     with expect.raises(ValueError, "0"):
         discrete_adjoint(decay, substeps=0, **good)
     with expect.raises(ValueError, "0"):
@@ -416,8 +422,18 @@ def test_wrong_arguments_are_refused():
         continuous_adjoint(decay, [1.0], ys, [0, 1, 2], np.ones(3))
     with expect.raises(ValueError, "(3, 2)", "(2,)"):
         continuous_adjoint(decay, [1.0], ys, [0, 1], ys)
+    for ts in ([0, 1, 0.5], [0, 0, 1], [0, 1, math.nan]):
+        with expect.raises(ValueError):
+            discrete_adjoint(decay, **{**good, "ts": ts})
+        with expect.raises(ValueError):
+            continuous_adjoint(decay, [1.0], ys, ts, ys)
     with expect.raises(ValueError, "(1, 2)", "(2,)"):
         vjp(lambda t, y, theta: y.reshape(1, 2), 0.0, [1.0, 2.0], [1.0], [1.0, 1.0])
+    with expect.raises(ValueError, "(1, 2)", "(2,)"):  # and where nothing is to be differentiated
+        vjp(lambda t, y, theta: y.detach().reshape(1, 2), 0.0, [1.0, 2.0], [1.0], [1.0, 1.0])
+    for f in (decay, lambda t, y, theta: y.detach()):
+        with expect.raises(ValueError, "(1,)", "(2,)"):
+            vjp(f, 0.0, [1.0, 2.0], [1.0], [1.0])
     with expect.raises(ValueError, "rk5"):
         solve(decay, [1.0], [1.0], [0, 1], "rk5")
 
