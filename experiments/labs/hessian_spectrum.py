@@ -272,7 +272,7 @@ def estimate(claims: Claims, judged: Judged) -> None:
     v = judged.start
     exact = judged.H @ v
     error = np.linalg.norm(hvp(judged.net.loss, judged.net.theta, v) - exact) / np.linalg.norm(exact)
-    claims.at_most("a product without the matrix is the matrix' product", error, 1e-12)
+    claims.at_most("a product without the matrix is the matrix' product", float(error), 1e-12)
     rng = np.random.default_rng(judged.n)
     mv = partial(hvp, judged.net.loss, judged.net.theta)
     density = spectral_density(mv, judged.n, steps=40, probes=10, rng=rng)
@@ -429,7 +429,7 @@ def draw_ghosts(run: Run, judged: Judged) -> None:
     ):
         left, right = axes[0]
         for krylov, label, index in ((bare, "three terms alone", 1), (clean, "reorthogonalised", 0)):
-            number = [copies(krylov, m, top, near) for m in steps]
+            number = [copies(krylov, int(m), top, near) for m in steps]
             left.step(steps, number, where="post", color=plots.COLORS[index], linestyle=plots.LINES[index],
                       label=label)  # fmt: skip
         left.set(xlabel="steps of Lanczos", ylabel="Ritz values at the largest eigenvalue")
