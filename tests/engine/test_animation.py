@@ -12,7 +12,7 @@ from PIL import Image
 
 from experiments import animation
 
-POSIX = pytest.mark.skipif(os.name == "nt", reason="the stand-in for ffmpeg is a script with a #! line")
+POSIX = pytest.mark.skipif(os.name == "nt", reason="the stand-in for ffmpeg is a shell script")
 SIDE = (9, 6)  # width and height
 
 
@@ -23,8 +23,9 @@ def pictures(count: int) -> list[Image.Image]:
 
 def stand_in(folder: Path, script: str) -> str:
     """A PATH with nothing on it but a program ffmpeg, in Python."""
-    program = folder / "ffmpeg"
-    program.write_text(f"#!{sys.executable}\nimport sys\n{script}\n", "utf-8")
+    program, body = folder / "ffmpeg", folder / "ffmpeg.py"
+    body.write_text(f"import sys\n{script}\n", "utf-8")
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{body}" "$@"\n', "utf-8")  # paths with spaces
     program.chmod(0o755)
     return str(folder)
 
