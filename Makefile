@@ -1,7 +1,7 @@
 # Every verb is `python -m curriculum VERB`; make only sees to it that the environment is there.
 # Works with GNU make 3.81 (macOS) and later.
 
-VERBS := check watch next list progress hint solution reset milestone lab doctor \
+VERBS := check watch next list progress hint solution reset milestone lab energy neuroscope doctor \
          swap unswap reference-branch test verify stubs new bench picture curriculum-md
 SETTINGS := PHASE MODULE STACK IMPL V JSON GIVE_UP FORCE FRESH NAME WIDTH ARGS
 

@@ -36,6 +36,7 @@ ROWS = (
     Row("mlp_step", "MLP 784-256-128-10, step with Adam, batch 128", "pytorch", 0.75, 1.00),
     Row("mlp_pass", "MLP 784-256-128-10, forward + backward", "hand", 1.08, 1.15),
     Row("double_backward", "double backward, gradient penalty, batch 128", "pytorch", 0.85, 1.10),
+    Row("neuroscope", "NeuroScope, 100 steps of 1-64-64-1, sharpness every 20", "pytorch", 1.00, 1.40),
     Row("gelu", "GELU, tanh approximation, 32x64x512, forward + backward", "pytorch", 0.80, 1.20),
     Row("norm_relu", "BatchNorm + ReLU, 64x64x32x32, forward + backward", "pytorch", 0.80, 1.20),
     Row("norm_relu_last", "BatchNorm + ReLU, the same with channels last in memory", "pytorch", 0.80, 1.20),

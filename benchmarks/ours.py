@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 import tracemalloc
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +17,9 @@ from classical_ml.classification.svm import SVC
 from classical_ml.clustering.gmm import GaussianMixture
 from classical_ml.clustering.kmeans import KMeans
 from classical_ml.reduction.tsne import TSNE
+from experiments.neuroscope.config import Config
+from experiments.neuroscope.engine import Trainer
+from experiments.neuroscope.recorder import Recorder
 from foundations.autograd import grad
 from foundations.computational_graph import Tensor
 from foundations.elementwise import tanh
@@ -94,6 +99,22 @@ def double_backward() -> sizes.Workload:
         (slope * slope).sum(axis=1).mean().backward()
         for parameter in parameters:
             parameter.grad = None
+
+    return run
+
+
+def neuroscope() -> sizes.Workload:
+    """A hundred steps of NeuroScope's default, with both eigenvalues every twenty; what it draws left out."""
+    keys = {"total_steps": 100, "steps_per_frame": 100, "ntk_stride": 0}
+    trainer = Trainer(Config(**keys))
+    start = trainer.method.theta
+
+    def run() -> None:
+        trainer.method.theta = start
+        with tempfile.TemporaryDirectory() as folder:
+            with Recorder(Path(folder), trainer.history, trainer.columns) as recorder:
+                for _ in trainer.train(recorder):
+                    pass
 
     return run
 

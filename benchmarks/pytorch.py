@@ -67,6 +67,39 @@ def double_backward() -> sizes.Workload:
     return run
 
 
+def neuroscope() -> sizes.Workload:
+    """The same by a graph: descent by hand, and twenty power iterations on double-backward products."""
+    network = _mlp((1, 64, 64, 1), nn.Tanh).double()
+    parameters = list(network.parameters())
+    x = torch.linspace(-6, 6, 500, dtype=torch.float64)[:, None]
+    y = torch.sin(x)
+    begin = [p.detach().clone() for p in parameters]
+
+    def sharpness(v: torch.Tensor) -> torch.Tensor:
+        slope = torch.autograd.grad(nn.functional.mse_loss(network(x), y), parameters, create_graph=True)
+        flat = torch.cat([s.reshape(-1) for s in slope])
+        for _ in range(20):
+            product = torch.autograd.grad(flat @ v, parameters, retain_graph=True)
+            v = torch.cat([p.reshape(-1) for p in product])
+            v = v / v.norm()
+        return v
+
+    def run() -> None:
+        with torch.no_grad():
+            for p, start in zip(parameters, begin, strict=True):
+                p.copy_(start)
+        v = torch.randn(sum(p.numel() for p in parameters), dtype=torch.float64)
+        for step in range(101):
+            if step % 20 == 0:
+                v = sharpness(v)
+            slope = torch.autograd.grad(nn.functional.mse_loss(network(x), y), parameters)
+            with torch.no_grad():
+                for p, s in zip(parameters, slope, strict=True):
+                    p -= 0.025 * s
+
+    return run
+
+
 def gelu() -> sizes.Workload:
     return _both_ways(nn.GELU("tanh"), torch.from_numpy(sizes.features()).repeat(1, 1, 4))
 

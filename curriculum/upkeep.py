@@ -96,6 +96,24 @@ def lab(course: Course, request: Request) -> int:
     return PASSED
 
 
+def energy(course: Course, request: Request) -> int:
+    """``make energy``: the energy simulator, by default on the reference stack."""
+    return _application(course, request, "experiments.energy.app", [])
+
+
+def neuroscope(course: Course, request: Request) -> int:
+    """``make neuroscope``: NeuroScope, by default on the reference stack; NAME is a ready-made run."""
+    preset = ["--preset", request.get("NAME")] if request.on("NAME") else []
+    return _application(course, request, "experiments.neuroscope.app", preset)
+
+
+def _application(course: Course, request: Request, script: str, arguments: list[str]) -> int:
+    from curriculum import milestone
+
+    arguments = [*arguments, *shlex.split(request.get("ARGS"))]
+    return milestone.run_script(course, script, request.get("STACK", "reference"), arguments)
+
+
 # --- proofs -----------------------------------------------------------------------------------------------
 
 
@@ -107,7 +125,7 @@ def verify(course: Course, request: Request) -> int:
 
 
 def test(course: Course, request: Request) -> int:
-    """``make test``: lint, types, the engine's tests, and the proof of every module.
+    """``make test``: lint, types, the tests of engine and applications, and the proof of every module.
 
     The last line is ``N passed, N failed``: suites' tests and wrong variants refused, against findings.
     """
@@ -117,6 +135,7 @@ def test(course: Course, request: Request) -> int:
         "format": [*python, "ruff", "format", "--check", "."],
         "types": [*python, "mypy"],
         "engine": [*python, "pytest", "tests/engine", "-q", *workers, *shlex.split(request.get("ARGS"))],
+        "programs": [*python, "pytest", "tests/applications", "-q", *workers],
     }
     failed = [name for name, words in steps.items() if not _step(course, name, words)]
     began, passed, findings = time.monotonic(), 0, 0
@@ -144,7 +163,7 @@ def _step(course: Course, name: str, words: list[str]) -> bool:
     unwanted = ("MAKE", "PYTEST_", "CURRICULUM_", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(unwanted)}
     began = time.monotonic()
-    print(f"{name:<8}", end="", flush=True)
+    print(f"{name:<9}", end="", flush=True)
     done = subprocess.run(words, cwd=course.root, env=environment, capture_output=True)
     output = (done.stderr + done.stdout).decode("utf-8", "replace").strip()
     verdict = "FAILED" if done.returncode else "passed"

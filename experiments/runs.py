@@ -138,6 +138,14 @@ class Run:
         if obstacle:
             self._say(f"{obstacle}: beginning anew in {self.folder}")
 
+    @classmethod
+    def open(cls, folder: Path, console: Console | None = None) -> Run:
+        """The run of a folder that is there already, to draw into it again; its config stays as it is."""
+        run = cls.__new__(cls)
+        run.console, run.folder = console or report.console(), folder
+        run.seconds, run.interruptions, run._started = 0.0, 0, time.perf_counter()
+        return run
+
     def _take_up(self) -> None:
         """Go on after the checkpoint: forget what was recorded after it, and note that this happened."""
         step, seconds = self.checkpoint.step, self.checkpoint.seconds
@@ -168,7 +176,7 @@ class Run:
         stopped = (
             "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"
         )
-        self.save_json("verdict.json", {"reached": False, "stopped": stopped, **self._facts()})
+        self.save_json("verdict.json", {"reached": False, "stopped": stopped, **self.facts()})
         if not isinstance(error, KeyboardInterrupt):
             return False
         self.exit_code = milestone.INTERRUPTED
@@ -266,7 +274,7 @@ class Run:
         """
         self.exit_code = milestone.REACHED if reached else milestone.NOT_REACHED
         verdict = {"goal": goal, "reached": reached, "value": value, **facts}
-        self.save_json("verdict.json", {**verdict, **self._facts()})
+        self.save_json("verdict.json", {**verdict, **self.facts()})
         self.checkpoint.delete()
         mark = report.mark(self.console, "passed" if reached else "failed")
         word = "reached" if reached else "not reached"
@@ -274,7 +282,8 @@ class Run:
         self.console.print(f"  stack: {_describe(milestone.stack())}; record: {self.folder}", soft_wrap=True)
         return self.exit_code
 
-    def _facts(self) -> dict[str, object]:
+    def facts(self) -> dict[str, object]:
+        """Seconds, interruptions, whose code ran and on what."""
         machine = {
             "python": platform.python_version(),
             "numpy": np.__version__,

@@ -165,6 +165,26 @@ def test_every_verb_can_be_imported_and_takes_only_known_settings():
     assert max(map(len, cli.usage().splitlines())) <= 80
 
 
+@pytest.mark.parametrize(
+    ("words", "arguments"),
+    [
+        (["energy"], []),
+        (["neuroscope", "NAME=demo", "ARGS=--lr 0.1 --expression 'sin(3 * x)'"],
+         ["--preset", "demo", "--lr", "0.1", "--expression", "sin(3 * x)"]),
+    ],
+)  # fmt: skip
+def test_an_application_gets_its_words(
+    words: list[str], arguments: list[str], here: MiniCourse, monkeypatch: pytest.MonkeyPatch
+):
+    from curriculum import milestone
+
+    asked: list[tuple] = []
+    monkeypatch.setattr(milestone, "run_script", lambda *what: asked.append(what[1:]) or 7)
+    for stack in ("reference", "mine"):
+        assert main([*words, f"STACK={stack}"]) == 7
+        assert asked[-1] == (f"experiments.{words[0]}.app", stack, arguments)
+
+
 # --- what it answers --------------------------------------------------------------------------------------
 
 
@@ -492,7 +512,8 @@ def test_make_test_says_what_failed_and_counts_at_the_end(
     monkeypatch.setattr(verify, "strays", lambda course: [])
     assert main(["test"]) == (FAILED if broken else PASSED)
     rows = capsys.readouterr().out.splitlines()
-    assert asked == ["ruff check .", "ruff format --check .", "mypy", "pytest tests/engine -q -n 2"]
+    suites = [f"pytest tests/{name} -q -n 2" for name in ("engine", "applications")]
+    assert asked == ["ruff check .", "ruff format --check .", "mypy", *suites]
     assert rows[-1] == f"12 passed, {int(broken == 'verify')} failed"
     assert rows[-2] == (f"failed: {broken}" if broken else "everything that must hold holds")
     assert ("  utils/area: the mutant 'a sign' survives" in rows) == (broken == "verify")

@@ -1,0 +1,256 @@
+"""The run itself: descend, and look at the landscape on the way. It prints nothing and draws nothing.
+
+The curvature is read by Lanczos from the eigenvectors of the reading before: the largest eigenvalues, not the
+largest in magnitude, which on a saddle is another one. A Hessian product is exact (`dual`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from math import isfinite, isqrt, nan, sqrt
+
+import numpy as np
+
+from dynamics.credit.mlp_backprop import Spec, init, unflatten
+from dynamics.geometry.edge_of_stability import preconditioned
+from dynamics.geometry.lanczos import Ritz, lanczos, ritz
+from dynamics.geometry.linear_regions import count_patterns, count_regions_1d
+from dynamics.geometry.ntk import ntk
+from experiments.neuroscope.config import Config
+from experiments.neuroscope.devices import open_device
+from experiments.neuroscope.methods import Method
+from experiments.neuroscope.network import coordinates, forward, output
+from experiments.neuroscope.objective import Objective
+from experiments.neuroscope.recorder import End, History, Recorder
+from experiments.neuroscope.targets import call, grid, sample
+
+Array = np.ndarray
+MIX = 0.1  # of a warm start is random: the sharpest direction may be another one by now
+TOLERANCE = 1e-4  # of a residual, relative: that of an eigenvalue is its square over the gap
+BLOWN_UP = 1e6  # times the loss at the start
+
+
+def start(config: Config, spec: Spec) -> Array:
+    """Draw the weights to begin with, (P,)."""
+    rng = np.random.default_rng([config.seed, 2])
+    if config.init != "uniform":
+        return init(spec, config.init, config.gain, rng=rng)
+    theta = np.empty(spec.parameters)
+    weights, biases = unflatten(theta, spec)
+    for W, b in zip(weights, biases, strict=True):
+        bound = config.gain / sqrt(W.shape[1])
+        W[:], b[:] = rng.uniform(-bound, bound, W.shape), rng.uniform(-bound, bound, b.shape)
+    return theta
+
+
+class Trainer:
+    """A run before and while it happens.
+
+    Args:
+        config: what it depends on.
+
+    Attributes:
+        history: what is known before it begins.
+        columns: those of its metrics.csv.
+        device: its name, for people.
+
+    Raises:
+        ConfigError: the target or the device cannot be had.
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+        device = open_device(config.device)
+        self.device = device.name
+        self.data = sample(config)
+        self.spec = Spec((config.input_dim, *[config.hidden] * config.depth, 1), config.activation)
+        self.objective = Objective(config, self.spec, self.data, device)
+        self.method = Method(config, start(config, self.spec))
+        self.plot = grid(config, self.data.box)
+        self._rng = np.random.default_rng([config.seed, 3])  # of the readings: they leave training as it is
+        self._vectors: Array | None = None  # (P, 2), of the last reading
+        self._scaled: Array | None = None
+        target = np.full(len(self.plot.X), nan)
+        if self.data.function is not None:
+            target = call(self.data.function, self.plot.X, self.data.label)
+        self.history = History(
+            "", self._title(), {}, self.data, self.plot, target, {"edge": self.method.sentence}
+        )
+        self.probes = _probes(config, self.data.box)
+        self.columns = self._columns()
+
+    def _title(self) -> str:
+        c, sizes = self.config, "-".join(map(str, self.spec.sizes))
+        losses = c.criterion_name if c.data_weight else "no samples"
+        extra = "".join(
+            f" + {part}" for part in (c.pde, c.bc and f"{c.bc} boundary", c.l2_weight and "L2") if part
+        )
+        return f"{self.data.label}: {sizes} {c.activation}, {losses}{extra}, {c.optimizer}, lr {c.lr:g}"
+
+    def _columns(self) -> list[str]:
+        c = self.config
+        used = {
+            "data": c.data_weight, "penalty": c.l2_weight, "residual": c.pde, "boundary": c.bc,
+            "clean": True, "ood": True, "gradient_norm": True, "step_norm": True,
+            "sharpness": c.sharpness_stride, "sharpness_2": c.sharpness_stride,
+            "effective": c.sharpness_stride and self.method.adaptive, "edge": c.sharpness_stride,
+            "projection": c.sharpness_stride, "projection_sum": c.sharpness_stride,
+            "regions": c.activation == "relu",
+        }  # fmt: skip
+        kept = min(c.ntk_topk, len(self.probes)) if c.ntk_stride else 0
+        several = [f"ntk_{i + 1}" for i in range(kept)] + [f"spectral_{i + 1}" for i in range(c.depth + 1)]
+        return ["step", "loss", *(name for name, on in used.items() if on), *several]
+
+    def train(self, recorder: Recorder) -> Iterator[int]:
+        """Train to the end, or until it blows up; yields the number of steps done after each."""
+        with np.errstate(all="ignore"):  # a run that blows up says so in its record
+            yield from self._train(recorder)
+
+    def _train(self, recorder: Recorder) -> Iterator[int]:
+        config, method, batches = self.config, self.method, self._batches()
+        first, travelled = nan, 0.0
+        for step in range(config.total_steps + 1):
+            theta = recorder.theta = method.theta
+            parts, g = self.objective.value_and_gradient(theta, next(batches))
+            row = {**parts, "gradient_norm": float(np.linalg.norm(g))}
+            first = parts["loss"] if step == 0 else first
+            if not isfinite(row["gradient_norm"]) or not parts["loss"] <= BLOWN_UP * (1 + abs(first)):
+                recorder.row(step, row)
+                recorder.finish(self._explain(step, parts["loss"], first, recorder))
+                return
+            row |= self._measure(step, theta, recorder)
+            if step == config.total_steps:
+                recorder.row(step, row)
+                recorder.finish(End("completed", step))
+                return
+            method.step(g, self.objective.gradient)
+            moved = method.theta - theta
+            row["step_norm"] = float(np.linalg.norm(moved))
+            if self._vectors is not None:
+                row["projection"] = float(moved @ self._vectors[:, 0])
+                travelled += row["projection"]
+                row["projection_sum"] = travelled
+            recorder.row(step, row)
+            yield step + 1
+
+    def _batches(self) -> Iterator[Array | None]:
+        """Which samples a step takes, each once in an epoch; None: all."""
+        n, size = len(self.data.X), self.config.batch_size
+        rng = np.random.default_rng([self.config.seed, 4])
+        while True:
+            if not size:
+                yield None
+                continue
+            order = rng.permutation(n)
+            yield from (order[i : i + size] for i in range(0, n, size))
+
+    def _measure(self, step: int, theta: Array, recorder: Recorder) -> dict[str, float]:
+        """What is due at this step, but for the curvature's place in the row the same for all."""
+        c, found = self.config, {}
+        last = step == c.total_steps
+        if step % c.steps_per_frame == 0 or last:
+            found |= self._look(step, theta, recorder)
+        if c.sharpness_stride and (step % c.sharpness_stride == 0 or last):
+            found |= self._curvature(theta)
+        if c.ntk_stride and (step % c.ntk_stride == 0 or last):
+            kernel = ntk(theta, self.spec, self.probes).reshape(len(self.probes), -1)
+            rates = np.linalg.eigvalsh(kernel)[::-1][: c.ntk_topk]
+            found |= {f"ntk_{i + 1}": max(float(v), 0.0) for i, v in enumerate(rates)}
+        return found
+
+    def _look(self, step: int, theta: Array, recorder: Recorder) -> dict[str, float]:
+        """Keep the fit as it is, and judge it."""
+        X, data, slope, curvature = self.plot.X, self.data, None, None
+        if len(self.plot.axes) == 1:
+            jet, _ = forward(theta, self.spec, coordinates(X, 2), np.ones((1, 1, 1)))
+            y, slope, curvature = jet.value[:, 0], jet.gradient[0, :, 0], jet.second[:, 0]
+        else:
+            y = output(theta, self.spec, X)[:, 0]
+        recorder.snapshot(step, y, slope, curvature)
+        found, inside = {}, self.plot.inside
+        if data.function is not None:
+            error = (y - self.history.target) ** 2
+            found = {"clean": _mean(error[inside]), "ood": _mean(error[~inside])}
+        elif len(data.outside_X):
+            found = {"ood": _mean((output(theta, self.spec, data.outside_X)[:, 0] - data.outside_y) ** 2)}
+        for i, W in enumerate(unflatten(theta, self.spec)[0]):
+            found[f"spectral_{i + 1}"] = float(np.linalg.norm(W, 2))
+        if self.config.activation == "relu":
+            low, high = self.plot.axes[0][[0, -1]]
+            one = len(self.plot.axes) == 1
+            found["regions"] = (
+                count_regions_1d(theta, self.spec, low, high) if one else count_patterns(theta, self.spec, X)
+            )
+        return found
+
+    def _curvature(self, theta: Array) -> dict[str, float]:
+        """The two largest eigenvalues of the Hessian, and that which the edge is compared with."""
+        product = lambda v: self.objective.product(theta, v)  # noqa: E731
+        try:
+            pairs = self._largest(product, self._vectors)
+        except ValueError:  # a product that is not finite: the next step will say so
+            return {}
+        vectors = pairs.vectors[:, :-3:-1]
+        if self._vectors is not None and vectors[:, 0] @ self._vectors[:, 0] < 0:
+            vectors = -vectors  # an eigenvector has no sign of its own: keep the last one's
+        self._vectors = vectors
+        found = {"sharpness": float(pairs.values[-1]), "edge": self.method.edge}
+        if len(pairs.values) > 1:
+            found["sharpness_2"] = float(pairs.values[-2])
+        scale = self.method.scale() if self.method.adaptive else None
+        if scale is not None:
+            pairs = self._largest(preconditioned(product, scale), self._scaled)
+            self._scaled = pairs.vectors[:, :-3:-1]
+            found["effective"] = float(pairs.values[-1])
+        return found
+
+    def _largest(self, product: Callable[[Array], Array], near: Array | None) -> Ritz:
+        """Eigenpairs of which the two largest are right, by Lanczos from between the two of last time."""
+        n = self.spec.parameters
+        guess = self._rng.standard_normal(n) / sqrt(n)
+        if near is not None:
+            guess = near.sum(axis=1) + MIX * guess
+        steps = min(self.config.lanczos_steps, n)
+        while True:
+            pairs = ritz(lanczos(product, guess, steps))
+            top = pairs.residuals[-2:]
+            if steps == n or len(pairs.values) < steps or top.max() <= TOLERANCE * np.abs(pairs.values).max():
+                return pairs
+            steps = min(2 * steps, n)
+
+    def _explain(self, step: int, loss: float, first: float, recorder: Recorder) -> End:
+        """Say why a run blew up, as far as its readings tell."""
+        h, edge = recorder.update(), self.method.edge
+        size = f"was {loss:.3g}" if isfinite(loss) else "was no number any more"
+        why = f"After {step} steps the loss {size}; it had begun at {first:.3g}."
+        at, sharpness = h.at("effective" if self.method.adaptive else "sharpness")
+        over = np.flatnonzero(sharpness > edge)
+        if not sharpness.size or not isfinite(edge):
+            return End("diverged", step, why, "A smaller lr, or sharpness_stride 1 to see the curvature.")
+        if not over.size:
+            highest = f"{sharpness.max():.4g} at step {int(at[sharpness.argmax()])}"
+            why += f" No reading of the sharpness was above the edge {edge:.4g}; the highest was {highest}."
+            return End(
+                "diverged", step, why, "Read it more often (sharpness_stride 1), or take a smaller lr."
+            )
+        i = int(over[0])
+        why += (
+            f" The sharpness was {sharpness[i]:.4g} at step {int(at[i])}, above the edge {edge:.4g} of "
+            f"{self.config.optimizer} ({self.method.sentence.partition(' = ')[0]}): along that direction "
+            "each step overshoots, and the next one further."
+        )
+        lr = float(f"{0.9 * self.config.lr * edge / sharpness[i]:.2g}")
+        return End("diverged", step, why, f"Below that edge is lr {lr:g}, with everything else as it is.")
+
+
+def _probes(config: Config, box: Array) -> Array:
+    """Points (n, D) in the box at which the kernel is looked at."""
+    side = config.ntk_probe_points if len(box) == 1 else isqrt(config.ntk_probe_points)
+    mesh = np.meshgrid(*(np.linspace(low, high, side) for low, high in box))
+    return np.stack([part.ravel() for part in mesh], axis=1)
+
+
+def _mean(errors: Array) -> float:
+    """The mean of those that are finite; nan of none."""
+    known = errors[np.isfinite(errors)]
+    return float(known.mean()) if known.size else nan
