@@ -18,7 +18,7 @@ Source   Polyak 1964; Qian 1999, Neural Networks 12, 145 (the mass); Wilson 1927
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, sqrt
 
@@ -26,23 +26,29 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from dynamics.continuous.momentum_ode import heavy_ball_limit
-from dynamics.credit.mlp_backprop import Spec, forward, init, unflatten
+from dynamics.credit.mlp_backprop import Spec, forward
 from dynamics.energy.energy_network import EnergyNet, History, phase_diagram, plateau
 from experiments import plots
 from experiments.claims import Claims
+from experiments.energy.crowd import (
+    INPUTS,
+    LEFT,
+    LR,
+    MOMENTUM,
+    TARGETS,
+    Networks,
+    all_samples,
+    draw_starts,
+    label,
+    minibatches,
+    wilson,
+)
 from experiments.runs import Run, configure
-from foundations.computational_graph import Tensor
-from foundations.elementwise import tanh
-from optimization.optimizers.momentum import HeavyBall
 
 SHORT = "--networks 12 --architectures 2-3-1 --halvings 2 --epochs 400 --frames 2"
 QUICK = tuple(SHORT.split())  # what continuous integration runs
-INPUTS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-TARGETS = np.array([[0.0], [1.0], [1.0], [0.0]])
-LR, MOMENTUM = 0.05, 0.9
 STEPS = 10_000  # 5000 epochs of two batches
 WATCHED = 80  # networks whose wait is measured
-LEFT = 0.2  # an energy below: off the plateau
 STARTS = ("0.1", "0.5", "Xavier")
 NOISES = ("batches of 2", "all samples")
 SIDE = np.linspace(-0.5, 1.5, 81)  # of the phase diagrams
@@ -65,81 +71,6 @@ class Config:
     seed: int = 0
 
 
-class Networks:
-    """Many tanh networks of one architecture, trained side by side, each parameter one stacked Tensor.
-
-    Attributes:
-        energies: (records, networks), the mean squared error on all samples; the start first.
-        lengths: the same of the output layer's weights.
-    """
-
-    def __init__(self, spec: Spec, starts: Array):
-        parts = [unflatten(theta, spec) for theta in starts]
-        self.parameters = []
-        for layer in range(len(spec.sizes) - 1):
-            weights = np.stack([w[layer].T for w, _ in parts])  # (networks, in, out)
-            biases = np.stack([b[layer] for _, b in parts])[:, None]  # (networks, 1, out)
-            self.parameters += [Tensor(weights, True), Tensor(biases, True)]
-        self.energies = self.lengths = np.empty((0, len(starts)))
-
-    def energy(self, weights: Array | float = 0.25) -> Tensor:
-        """Of each network, (networks,), its samples weighted: (networks, 4, 1), or all alike."""
-        x: Array | Tensor = INPUTS
-        for weight, bias in zip(self.parameters[::2], self.parameters[1::2], strict=True):
-            x = tanh(x @ weight + bias)
-        error = x - TARGETS
-        return (error * error * weights).sum((1, 2))
-
-    def train(self, weights: Iterator[Array | float], steps: int, every: int = 100) -> Networks:
-        """Descend on all energies at once, until `steps` are done or, if all are recorded, 60 % have left."""
-        optimizer, energies, lengths = HeavyBall(self.parameters, lr=LR, momentum=MOMENTUM), [], []
-        for k in range(steps + 1):
-            if k % every == 0:
-                energies.append(self.energy().data)
-                lengths.append(np.linalg.norm(self.parameters[-2].data, axis=(1, 2)))
-                if every == 1 and np.mean(energies[-1] < LEFT) > 0.6:
-                    break
-            optimizer.zero_grad()
-            self.energy(next(weights)).sum().backward()
-            optimizer.step()
-        self.energies, self.lengths = np.array(energies), np.array(lengths)
-        return self
-
-    @property
-    def stuck(self) -> Array:
-        """Which networks are on the plateau, by the mean energy of the last twentieth, (networks,)."""
-        return self.energies[-len(self.energies) // 20 :].mean(axis=0) > LEFT
-
-
-def all_samples() -> Iterator[float]:
-    """The weight of each sample, step by step."""
-    while True:
-        yield 0.25
-
-
-def halves(noisy: Array, rng: np.random.Generator) -> Iterator[Array]:
-    """The same where a network is noisy, (networks,): half of the samples in a step, the rest in the next."""
-    while True:
-        rank = rng.permuted(np.tile(np.arange(4), (len(noisy), 1)), axis=1)[:, :, None]
-        for chosen in (rank < 2, rank >= 2):
-            yield np.where(noisy[:, None, None], chosen / 2, 0.25)
-
-
-def draw_starts(spec: Spec, size: str, count: int, rng: np.random.Generator) -> Array:
-    """Parameters (count, P): all normal with a standard deviation, or Xavier's weights and no biases."""
-    if size == "Xavier":
-        return np.stack([init(spec, "xavier", rng=rng) for _ in range(count)])
-    return rng.normal(0.0, float(size), (count, spec.parameters))
-
-
-def wilson(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """The interval in which a share lies with which ``hits`` of ``n`` agree, at z standard deviations."""
-    share, spread = hits / n, z * z / n
-    middle = (share + spread / 2) / (1 + spread)
-    half = z / (1 + spread) * sqrt(share * (1 - share) / n + spread / (4 * n))
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
 class Crowd:
     """Networks of one architecture from all `STARTS` with all `NOISES`, and how they fared."""
 
@@ -147,7 +78,7 @@ class Crowd:
         n, self.count = config.networks, config.networks
         self.begin = np.concatenate([draw_starts(spec, size, n, rng) for size in STARTS])
         noisy = np.repeat([True, False], len(self.begin))
-        self.nets = Networks(spec, np.tile(self.begin, (2, 1))).train(halves(noisy, rng), STEPS)
+        self.nets = Networks(spec, np.tile(self.begin, (2, 1))).train(minibatches(noisy, rng), STEPS)
 
     def of(self, values: Array, size: str, noise: str) -> Array:
         """The part (..., networks) of values (..., all of them) with this start and noise."""
@@ -208,11 +139,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _spec(name: str) -> Spec:
     """ "2-3-1": a network of these sizes, tanh everywhere."""
     return Spec(tuple(int(size) for size in name.split("-")), "tanh", "tanh")
-
-
-def label(sizes: Sequence[int]) -> str:
-    """ "2-3-1"."""
-    return "-".join(map(str, sizes))
 
 
 def judge_ledger(claims: Claims, specs: Sequence[Spec], single: Sequence[History], config: Config) -> None:

@@ -29,6 +29,7 @@ from dynamics.credit.mlp_backprop import Spec, flatten, value_and_gradient
 from dynamics.discrete.gd_quadratic import closed_form, trajectory
 from experiments import plots
 from experiments.claims import Claims
+from experiments.energy.crowd import wilson
 from experiments.runs import Run, configure
 from foundations.computational_graph import Tensor
 from foundations.elementwise import tanh
@@ -132,14 +133,6 @@ class Linear:
     def losses(self, path: np.ndarray) -> np.ndarray:
         """(steps + 1, starts)."""
         return np.mean((path @ self.features.T - TARGETS) ** 2, axis=-1)
-
-
-def wilson(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """The interval in which a share lies with which ``hits`` of ``n`` agree, at z standard deviations."""
-    share, spread = hits / n, z * z / n
-    middle = (share + spread / 2) / (1 + spread)
-    half = z / (1 + spread) * sqrt(share * (1 - share) / n + spread / (4 * n))
-    return middle - half, middle + half
 
 
 def confused(net: Networks) -> np.ndarray:

@@ -18,8 +18,9 @@ import sys
 import time
 import webbrowser
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, nan
 from pathlib import Path
 
 from rich.console import Console
@@ -37,6 +38,7 @@ from experiments.runs import Run
 
 LIVE = 0.03  # of the time may be spent on writing the live page
 OPTIONS = ("preset", "config", "replay", "compare", "open", "help", "list")
+SOURCES = ("function_name", "expression", "csv", "target_fn_override")
 DRAWING = ("panels", "fps", "frames", "picture", "animation")  # what a replay may change
 
 
@@ -80,8 +82,16 @@ def main(arguments: Sequence[str] | Config | None = None) -> int:
             )
         return _exit_code(history)
     except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
-        return milestone.USAGE
+        return _refuse(str(error))
+    except OSError as error:
+        return _refuse(f"the run cannot be written: {error}")
+    except (MemoryError, OverflowError) as error:
+        return _refuse(f"this is too large to be computed here ({error}): take smaller numbers")
+
+
+def _refuse(sentence: str) -> int:
+    sys.stderr.write(f"{sentence}\n")
+    return milestone.USAGE
 
 
 def read(words: Sequence[str]) -> Request:
@@ -90,26 +100,14 @@ def read(words: Sequence[str]) -> Request:
     Raises:
         ConfigError: an unknown key or a value that makes no sense.
     """
-    known = [f.name for f in dataclasses.fields(Config)]
-    rest, given, asked = list(words), {}, {}
-    while rest:
-        word = rest.pop(0)
-        key, equals, value = word.removeprefix("--").partition("=")
-        key = key.replace("-", "_")
-        if not word.startswith("--") and not equals:
-            raise ConfigError(
-                f"{word!r} is no option: options are --key value, as --lr 0.05; --help lists them"
-            )
-        if key not in known and key not in ("criterion_params", *OPTIONS):
-            raise ConfigError(unknown(key, [*known, *OPTIONS]))
-        if not equals and key != "open" and (not rest or rest[0].startswith("--")):
-            if key not in known or not isinstance(getattr(Config, key, None), bool):
-                raise ConfigError(f"--{key.replace('_', '-')} needs a value")
-            value = "true"
-        elif not equals and key != "open":
-            value = rest.pop(0)
-        (asked if key in OPTIONS else given)[key] = value
+    given, asked = _options(list(words))
     begin: dict[str, object] = {}
+    if "replay" in asked:
+        wrong = [*(key for key in given if key not in DRAWING), *({"preset", "config"} & set(asked))]
+        if wrong:
+            raise ConfigError(f"a replay trains nothing: it takes {', '.join(DRAWING)}, not {wrong[0]}")
+        replay(asked["replay"])  # is it the record of a run?
+        begin = load(asked["replay"]) | {"target_fn_override": None}
     if "preset" in asked:
         if asked["preset"] not in PRESETS:
             raise ConfigError(f"there is no preset {asked['preset']!r}: there are {', '.join(PRESETS)}")
@@ -117,22 +115,37 @@ def read(words: Sequence[str]) -> Request:
     if "config" in asked:
         begin |= load(asked["config"])
     chosen = {key: convert(key, value) for key, value in given.items()}
-    if "replay" in asked:
-        begin |= load(asked["replay"])
-        begin |= {"target_fn_override": None}
-        wrong = [key for key in chosen if key not in DRAWING]
-        if wrong:
-            raise ConfigError(f"a replay trains nothing: it takes {', '.join(DRAWING)}, not {wrong[0]}")
-    for source in ("expression", "csv", "function_name"):  # a target of one's own replaces that of a preset
-        if chosen.get(source):
-            begin = {
-                k: v
-                for k, v in begin.items()
-                if k not in ("expression", "csv", "function_name", "function_params")
-            }
+    if any(chosen.get(source) for source in SOURCES):  # a target of one's own replaces that of a preset
+        begin = {k: v for k, v in begin.items() if k not in (*SOURCES, "function_params")}
     return Request(
         from_mapping(begin | chosen), asked.get("replay", ""), asked.get("compare", ""), "open" in asked
     )
+
+
+def _options(rest: list[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The keys of the config, and the other options, with their words."""
+    known = [f.name for f in dataclasses.fields(Config)]
+    given: dict[str, str] = {}
+    asked: dict[str, str] = {}
+    while rest:
+        word = rest.pop(0)
+        key, equals, value = word.removeprefix("--").partition("=")
+        key = key.replace("-", "_")
+        if not key or not (word.startswith("--") or equals):
+            raise ConfigError(f"{word!r} is no option: they are --key value, as --lr 0.05; --help lists them")
+        if key not in known and key not in ("criterion_params", *OPTIONS):
+            raise ConfigError(unknown(key, [*known, *OPTIONS]))
+        if key in ("open", "help", "list"):
+            if equals:
+                raise ConfigError(f"--{key} takes no value, got {value!r}")
+        elif not equals and rest and not rest[0].startswith("--"):
+            value = rest.pop(0)
+        elif not equals and isinstance(getattr(Config, key, None), bool):
+            value = "true"
+        elif not value and key not in ("rhs", "expression", "csv"):
+            raise ConfigError(f"--{key.replace('_', '-')} needs a value")
+        (asked if key in OPTIONS else given)[key] = value
+    return given, asked
 
 
 def run(config: Config, other: History | None = None, console: Console | None = None) -> History:
@@ -169,7 +182,11 @@ def run(config: Config, other: History | None = None, console: Console | None = 
         folder.seconds = time.perf_counter() - begun
         folder.save_json("verdict.json", {**vars(history.end), **folder.facts()})
         _tell(console, history, folder.seconds)
-        _publish(history, folder, config, other)
+        try:
+            _publish(history, folder, config, other)
+        except KeyboardInterrupt:
+            _say(console, f"Stopped while drawing. The record is whole: --replay {folder.folder} draws it.")
+            history.end = dataclasses.replace(history.end, how="interrupted")
     return history
 
 
@@ -201,7 +218,10 @@ def _train(trainer: Trainer, recorder: Recorder, folder: Run, other: History | N
             history = recorder.update()
             bar.update(task, completed=step, numbers=_numbers(history))
             if live:
-                page.write_live(folder.folder, history.page())
+                with suppress(
+                    OSError
+                ):  # a browser, or a scanner, may hold the file: the next one gets through
+                    page.write_live(folder.folder, history.page())
             due = now + max(0.2, (time.perf_counter() - now) / LIVE)
 
 
@@ -235,7 +255,7 @@ def _tell(console: Console, history: History, seconds: float) -> None:
     took = f" in {seconds:.1f} s" if seconds else ""
     said = {
         "completed": f"completed {end.step:,} steps{took}",
-        "diverged": f"blew up after {end.step:,} steps",
+        "diverged": f"blew up at step {end.step:,}",
     }
     line = Text.assemble(
         mark, f" {said.get(end.how, f'{end.how} after {end.step:,} steps')}: {_numbers(history)}"
@@ -256,7 +276,8 @@ def _numbers(history: History) -> str:
     name = "effective" if history.at("effective")[1].size else "sharpness"
     sharpness, edge = history.at(name)[1], history.at("edge")[1]
     if sharpness.size:
-        share = f" = {sharpness[-1] / edge[-1]:.2f} of its edge" if edge.size and isfinite(edge[-1]) else ""
+        ratio = sharpness[-1] / edge[-1] if edge.size and isfinite(edge[-1]) else nan
+        share = f" = {ratio:.2f} of its edge" if ratio < 1e6 else ""
         parts.append(f"{'scaled ' if name == 'effective' else ''}sharpness {sharpness[-1]:.4g}{share}")
     return ", ".join(parts)
 

@@ -13,6 +13,7 @@ import difflib
 import json
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, fields
 from math import isfinite, pi
 from pathlib import Path
@@ -31,6 +32,8 @@ SCHEMES = ("uniform", "xavier", "kaiming", "orthogonal", "normal")
 OPTIMIZERS = ("gd", "sgd", "heavy_ball", "nesterov", "rmsprop", "adagrad", "adam", "adamw", "lion", "rk4")
 MOMENTUM = ("sgd", "heavy_ball", "nesterov", "rmsprop")  # those that take one
 DEVICES = ("cpu", "cuda")
+LARGEST = 1e9  # of a coordinate: squares and fourth powers are still numbers
+NARROWEST = 1e-9  # of a range
 OLD_NAMES = {f"{kind}{n}d": kind for kind in EQUATIONS for n in (1, 2)}  # "poisson1d": the inputs say which
 
 
@@ -82,15 +85,15 @@ class Config:
     expression: str = _is("", "a formula in x (and y, or t) as the target")
     csv: str = _is("", "a file of points, a column for each input and one for the output, as the target")
     target_fn_override: Callable | None = _is(None, "from Python: X (N, D) -> (N,) as the target")  # noqa: RUF009
-    n_samples: int = _is(500, "points to learn from", least=1)
+    n_samples: int = _is(500, "points to learn from", least=1, most=1_000_000)
     noise_std: float = _is(0.08, "standard deviation of the noise on them", least=0)
     x_min: float | None = _is(None, "where they begin; none: -2 pi, or the file's smallest")
     x_max: float | None = _is(None, "where they end; none: 2 pi, or the file's largest")
     x2_min: float | None = _is(None, "the same of the second input; none: as the first")
     x2_max: float | None = _is(None, "the same of the second input; none: as the first")
     # the network
-    hidden: int = _is(64, "units of a hidden layer", least=1)
-    depth: int = _is(2, "hidden layers", least=1)
+    hidden: int = _is(64, "units of a hidden layer", least=1, most=4096)
+    depth: int = _is(2, "hidden layers", least=1, most=50)
     activation: str = _is("tanh", "of the hidden units", among=ACTIVATIONS)
     init: str = _is("uniform", "how weights are drawn; uniform: within 1 / sqrt(fan_in)", among=SCHEMES)
     gain: float = _is(1.0, "factor on the weights at the start", above=0)
@@ -102,7 +105,7 @@ class Config:
     beta2: float = _is(0.999, "of adam and adamw; alpha of rmsprop; of lion", least=0, below=1)
     weight_decay: float = _is(0.0, "of adamw and lion; the others have l2_weight", least=0)
     batch_size: int = _is(0, "samples in a step; 0: all", least=0)
-    total_steps: int = _is(5000, "steps", least=1)
+    total_steps: int = _is(5000, "steps", least=1, most=10_000_000)
     # the loss
     criterion_name: str = _is("mse", "of the samples", among=CRITERIA)
     criterion_params: dataclasses.InitVar[dict | None] = None  # the keys below, as one dict
@@ -112,9 +115,9 @@ class Config:
     pde: str | None = _is(None, "an equation whose residual is in the loss", among=EQUATIONS)
     pde_weight: float = _is(1.0, "of its mean square", least=0)
     rhs: str = _is("zero", "its right-hand side, a formula")
-    helmholtz_k: float = _is(1.0, "wave number of helmholtz")
+    helmholtz_k: float = _is(1.0, "wave number of helmholtz", least=0, most=1e6)
     diffusivity: float = _is(1.0, "of heat", above=0)
-    n_collocation: int = _is(0, "points of the residual (2-D: a side); 0: 200 (2-D: 20)", least=0)
+    n_collocation: int = _is(0, "points of the residual (2-D: a side); 0: 200 or 20", least=0, most=10_000)
     collocation: str = _is("uniform", "where they are", among=POINTS)
     colloc_min: float | None = _is(None, "where they begin; none: as the samples")
     colloc_max: float | None = _is(None, "where they end; none: as the samples")
@@ -125,7 +128,7 @@ class Config:
     # what is measured, and how often
     steps_per_frame: int = _is(20, "steps from a picture of the fit to the next", least=1)
     sharpness_stride: int = _is(20, "steps from a reading of the curvature to the next; 0: none", least=0)
-    lanczos_steps: int = _is(12, "products of a reading at first; more where they do not suffice", least=2)
+    lanczos_steps: int = _is(8, "products for an eigenvalue at first; more where needed", least=1, most=1000)
     ntk_stride: int = _is(20, "steps from a reading of the kernel to the next; 0: none", least=0)
     ntk_probe_points: int = _is(36, "points of the kernel (2-D: nearest square)", least=4, most=400)
     ntk_topk: int = _is(6, "eigenvalues of it that are kept", least=1)
@@ -143,8 +146,8 @@ class Config:
     def __post_init__(self, criterion_params: dict | None) -> None:
         if criterion_params is not None:
             self._spread(criterion_params)
-        if self.pde in OLD_NAMES:
-            object.__setattr__(self, "pde", OLD_NAMES[self.pde])
+        if isinstance(self.pde, str):
+            object.__setattr__(self, "pde", OLD_NAMES.get(self.pde, self.pde))
         hints = typing.get_type_hints(Config)
         for f in fields(self):
             object.__setattr__(self, f.name, _typed(f.name, hints[f.name], getattr(self, f.name)))
@@ -174,14 +177,18 @@ class Config:
             a, b = getattr(self, low), getattr(self, high)
             if (a is None) != (b is None):
                 raise ConfigError(f"{low} and {high} go together, got {a} and {b}")
-            if a is not None and not a < b:
-                raise ConfigError(f"{low} must be below {high}, got {a} and {b}")
+            if a is not None and max(abs(a), abs(b)) > LARGEST:
+                raise ConfigError(f"{low} and {high} must be within {LARGEST:g} of 0, got {a} and {b}")
+            if a is not None and not b - a >= NARROWEST:
+                raise ConfigError(f"{low} must be below {high} by at least {NARROWEST:g}, got {a} and {b}")
         if self.input_dim == 1 and self.x2_min is not None:
             raise ConfigError("x2_min and x2_max need input_dim 2, got 1")
         if self.momentum and self.optimizer not in MOMENTUM:
             raise ConfigError(f"momentum is for {', '.join(MOMENTUM)}, and the optimizer is {self.optimizer}")
         if self.weight_decay and self.optimizer not in ("adamw", "lion"):
             raise ConfigError("weight_decay is for adamw and lion: with the others, l2_weight is in the loss")
+        if self.optimizer == "adamw" and self.lr * self.weight_decay >= 2:
+            raise ConfigError("lr times weight_decay must be below 2, or the decay alone makes weights grow")
         if self.batch_size > self.n_samples and not self.csv:
             raise ConfigError(f"batch_size {self.batch_size} exceeds n_samples {self.n_samples}")
         if self.batch_size and self.optimizer == "rk4":
@@ -195,16 +202,21 @@ class Config:
             raise ConfigError(
                 "relu has no second derivative, so no equation: take tanh, gelu, sin or softplus"
             )
-        if not self.data_weight and not self.pde and not self.bc:
-            raise ConfigError("nothing is left of the loss: data_weight is 0 and there is no pde and no bc")
+        if not self.data_weight and not (self.pde and self.pde_weight) and not (self.bc and self.bc_weight):
+            raise ConfigError("nothing is left of the loss: data_weight is 0, and no pde or bc has a weight")
+        if self.rhs != "zero" and not self.pde:
+            raise ConfigError(f"rhs belongs to an equation: choose a pde, one of {', '.join(EQUATIONS)}")
+        if self.bc_values != "target" and self.bc in (None, "periodic"):
+            kinds = [kind for kind in CONDITIONS if kind != "periodic"]
+            raise ConfigError(f"bc_values belong to a condition: choose a bc, one of {', '.join(kinds)}")
         if self.bc in ("neumann", "robin") and self.bc_values == "target":
             raise ConfigError(
                 f"{self.bc} needs bc_values, a formula of what is prescribed: a slope is no target"
             )
-        for key, text in (("expression", self.expression), ("rhs", self.rhs), ("bc_values", self.bc_values)):
-            if text not in ("", "zero", "target"):
+        for key, without in (("expression", ""), ("rhs", "zero"), ("bc_values", "target")):
+            if getattr(self, key) != without:
                 try:
-                    parse(text, self.input_dim)
+                    parse(getattr(self, key), self.input_dim)
                 except FormulaError as error:
                     raise ConfigError(f"{key}: {error}") from None
 
@@ -216,11 +228,11 @@ class Config:
 
     def recorded(self) -> Config:
         """The config as a file can hold it: a callable becomes its name."""
-        function = self.target_fn_override
-        if function is None or isinstance(function, str):
-            return self
-        name = getattr(function, "__qualname__", type(function).__name__)
-        return dataclasses.replace(self, target_fn_override=f"{function.__module__}.{name}")  # type: ignore[arg-type]
+        function, config = self.target_fn_override, copy(self)
+        if function is not None:
+            name = getattr(function, "__qualname__", type(function).__name__)
+            object.__setattr__(config, "target_fn_override", f"{function.__module__}.{name}")
+        return config
 
 
 def from_mapping(given: Mapping[str, Any]) -> Config:
@@ -234,6 +246,10 @@ def from_mapping(given: Mapping[str, Any]) -> Config:
         raise ConfigError(
             f"the target of this run was the function {keys['target_fn_override']}: repeat it from Python"
         )
+    known = [f.name for f in fields(Config)]
+    for key in keys:
+        if key not in known:
+            raise ConfigError(unknown(str(key), known))
     return Config(criterion_params=given.get("criterion_params"), **keys)
 
 
@@ -246,7 +262,9 @@ def load(path: Path | str) -> dict[str, Any]:
     file = Path(path)
     file = file / "config.json" if file.is_dir() else file
     try:
-        found = json.loads(file.read_text("utf-8"))
+        found = json.loads(file.read_text("utf-8-sig"))
+    except RecursionError:
+        raise ConfigError(f"{file} is nested too deeply to be a config") from None
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
     except (ValueError, UnicodeDecodeError) as error:
@@ -318,20 +336,27 @@ def _typed(key: str, kind: Any, value: Any) -> Any:
     elif int in options or float in options:
         number = int if int in options else float
         good = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-        good = good and isfinite(value) and (number is float or value == int(value))
+        good = good and _finite(value) and (number is float or value == int(value))
         value = number(value) if good else value
     elif str in options:
-        good = isinstance(value, str)
+        good = isinstance(value, str) and value.isprintable()
     elif dict in options:
         good = isinstance(value, dict)
-    else:  # a callable, or the name of one that a record holds
-        good = callable(value) or isinstance(value, str)
+    else:
+        good = callable(value)
     if not good:
-        names = {int: "a whole number", float: "a finite number", bool: "True or False", str: "a text",
-                 dict: "a dict"}  # fmt: skip
+        names = {int: "a whole number", float: "a finite number", bool: "True or False",
+                 str: "a line of text", dict: "a dict"}  # fmt: skip
         expected = " or ".join(names.get(o, "None" if o is type(None) else "a function") for o in options)
         raise ConfigError(f"{key} must be {expected}, got {value!r}")
     return value
+
+
+def _finite(value: Any) -> bool:
+    try:
+        return isfinite(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return False
 
 
 def _check(f: dataclasses.Field, value: Any) -> None:

@@ -83,7 +83,6 @@ def _figure(history: History, panels: str) -> tuple[Figure, list[Show]]:
         makers += [_series(name) for name in present]
         if history.slope is not None:
             makers += [_derivative("slope", "f'"), _derivative("curvature", "f''")]
-        makers = makers[:9]
     columns = 2 if len(makers) <= 4 else 3
     rows = -(-len(makers) // columns)
     with plots.figure(
@@ -120,7 +119,11 @@ def _curve(axes: Axes, history: History) -> Show:
     axes.axvspan(low, high, color="0.93", zorder=0)
     if history.sampled:
         axes.plot(history.data.X[:, 0], history.data.y, ".", color="0.6", markersize=2.5, zorder=1)
-    axes.plot(x, history.target, color="black", linewidth=1.0, linestyle="--", label="target")
+    if len(history.data.outside_y):
+        axes.plot(history.data.outside_X[:, 0], history.data.outside_y, "x", color=plots.ORANGE, markersize=3,
+                  zorder=1, label="kept to judge by")  # fmt: skip
+    if np.isfinite(history.target).any():
+        axes.plot(x, history.target, color="black", linewidth=1.0, linestyle="--", label="target")
     (line,) = axes.plot([], [], color=plots.BLUE, linewidth=2.0, label="network")
     # far outside, target and network may be any number: the range that was seen decides what is in view
     known = np.concatenate([history.data.y, history.target[history.plot.inside]])
@@ -130,8 +133,10 @@ def _curve(axes: Axes, history: History) -> Show:
     axes.legend(loc="lower left", fontsize=8, ncols=2)
 
     def show(step: int) -> None:
-        line.set_data(x, history.output[_frame(history, step)])
-        axes.set_title(f"Fit after {step:,} steps; grey: the range that was seen", loc="left")
+        frame = _frame(history, step)
+        line.set_data(x, history.output[frame])
+        done = history.frames[frame]
+        axes.set_title(f"Fit after {done:,} steps; grey: the range that was seen", loc="left")
 
     return show
 
@@ -146,10 +151,13 @@ def _surface(axes: Axes, history: History) -> Show:
     values = target[np.isfinite(target)] if np.isfinite(target).any() else history.data.y
     low, high = values.min() - 0.1, values.max() + 0.1
     (a, b), (c, d) = history.data.box
+    points = np.linspace(0, len(history.data.X) - 1, 300 * history.sampled).round().astype(int)
 
     def show(step: int) -> None:
         solid.clear()
-        fit = np.clip(history.output[_frame(history, step)].reshape(shape), low - 1, high + 1)
+        frame = _frame(history, step)
+        fit = np.clip(history.output[frame].reshape(shape), low - 1, high + 1)
+        solid.scatter(*history.data.X[points].T, history.data.y[points], s=3, color="black", alpha=0.5)
         solid.plot_surface(across, up, fit, cmap="viridis", vmin=low, vmax=high, alpha=0.85, linewidth=0)
         if np.isfinite(target).all():
             solid.plot_wireframe(across, up, target, color="black", linewidth=0.35, rstride=3, cstride=3)
@@ -158,7 +166,8 @@ def _surface(axes: Axes, history: History) -> Show:
         solid.set(
             zlim=(floor, high + 1), xlabel="x", ylabel="t" if history.config.get("pde") == "heat" else "y"
         )
-        solid.set_title(f"Fit after {step:,} steps; wires: target", loc="left")
+        wires = "; wires: target" if np.isfinite(target).all() else ""
+        solid.set_title(f"Fit after {history.frames[frame]:,} steps; dots: samples{wires}", loc="left")
 
     return show
 
@@ -221,11 +230,13 @@ def _sharpness(axes: Axes, history: History) -> Show:
     if edge.size and isfinite(edge[-1]):
         note = history.notes.get("edge", "")
         plots.level(axes, edge[-1], f"edge {note}" if len(note) < 30 else f"edge {edge[-1]:.4g}")
-        if not scaled:
+        if scaled:
+            axes.set_ylim(top=6 * max(edge[-1], history.at("effective")[1].max()))
+        else:
             axes.set_ylim(0, 1.35 * max(edge[-1], history.at("sharpness")[1].max()))
     elif history.notes.get("edge"):
         axes.text(0.02, 0.94, history.notes["edge"], transform=axes.transAxes, fontsize=8)
-    axes.legend(fontsize=8, loc="center right" if scaled else "lower right")
+    axes.legend(fontsize=8, loc="best", framealpha=0.8, frameon=True, edgecolor="none")
     return show
 
 
@@ -238,7 +249,7 @@ def _projection(axes: Axes, history: History) -> Show:
         return lambda step: None
     size = np.abs(moved)
     colors = np.where(moved > 0, plots.BLUE, plots.ORANGE)
-    dots = axes.scatter([], [], s=2.5, linewidths=0)
+    dots = axes.scatter([], [], s=2.5 if steps.size > 500 else 14, linewidths=0)
     for color, label in ((plots.BLUE, "forward"), (plots.ORANGE, "back")):
         axes.plot([], [], ".", color=color, label=label)
     if (size > 0).any():
@@ -271,7 +282,8 @@ def _derivative(name: str, title: str) -> Callable[[Axes, History], Show]:
         seen = np.concatenate([values[-1, inside], truth[inside]])
         seen = seen[np.isfinite(seen)]
         bound = 1.5 * max(np.quantile(np.abs(seen), 0.98) if seen.size else 1.0, 1e-6)
-        axes.set(title=f"{title} of the network; dashed: of the target", xlabel="x", xlim=(x[0], x[-1]),
+        dashed = "; dashed: of the target" if np.isfinite(truth).any() else ""
+        axes.set(title=f"{title} of the network{dashed}", xlabel="x", xlim=(x[0], x[-1]),
                  ylim=(-bound, bound))  # fmt: skip
         return lambda step: line.set_data(x, values[_frame(history, step)])
 

@@ -12,10 +12,10 @@ from math import isfinite, isqrt, nan, sqrt
 import numpy as np
 
 from dynamics.credit.mlp_backprop import Spec, init, unflatten
-from dynamics.geometry.edge_of_stability import preconditioned
-from dynamics.geometry.lanczos import Ritz, lanczos, ritz
+from dynamics.geometry.edge_of_stability import preconditioned, sharpest
 from dynamics.geometry.linear_regions import count_patterns, count_regions_1d
 from dynamics.geometry.ntk import ntk
+from dynamics.geometry.power_iteration import Eigenpairs
 from experiments.neuroscope.config import Config
 from experiments.neuroscope.devices import open_device
 from experiments.neuroscope.methods import Method
@@ -25,9 +25,9 @@ from experiments.neuroscope.recorder import End, History, Recorder
 from experiments.neuroscope.targets import call, grid, sample
 
 Array = np.ndarray
-MIX = 0.1  # of a warm start is random: the sharpest direction may be another one by now
 TOLERANCE = 1e-4  # of a residual, relative: that of an eigenvalue is its square over the gap
 BLOWN_UP = 1e6  # times the loss at the start
+EARLY = (1, 2, 4, 8)  # steps that are looked at, too: a fit changes most at first, or is lost
 
 
 def start(config: Config, spec: Spec) -> Array:
@@ -73,9 +73,7 @@ class Trainer:
         target = np.full(len(self.plot.X), nan)
         if self.data.function is not None:
             target = call(self.data.function, self.plot.X, self.data.label)
-        self.history = History(
-            "", self._title(), {}, self.data, self.plot, target, {"edge": self.method.sentence}
-        )
+        self.history = History("", self._title(), {}, self.data, self.plot, target, self._notes())
         self.probes = _probes(config, self.data.box)
         self.columns = self._columns()
 
@@ -86,6 +84,17 @@ class Trainer:
             f" + {part}" for part in (c.pde, c.bc and f"{c.bc} boundary", c.l2_weight and "L2") if part
         )
         return f"{self.data.label}: {sizes} {c.activation}, {losses}{extra}, {c.optimizer}, lr {c.lr:g}"
+
+    def _notes(self) -> dict[str, str]:
+        """What a panel has to say, beside its curves."""
+        found = {"edge": self.method.sentence}
+        if self.config.criterion_name == "l1" and self.config.data_weight:
+            found["sharpness"] = "l1 has no curvature in the errors, only that of the network"
+        if self.config.activation == "relu" and self.config.input_dim == 2:
+            found["regions"] = "patterns met on the grid: a lower bound"
+        if self.data.function is None and not len(self.data.outside_X):
+            found["loss"] = "nothing is known beyond the points of the file"
+        return found
 
     def _columns(self) -> list[str]:
         c = self.config
@@ -115,8 +124,9 @@ class Trainer:
             row = {**parts, "gradient_norm": float(np.linalg.norm(g))}
             first = parts["loss"] if step == 0 else first
             if not isfinite(row["gradient_norm"]) or not parts["loss"] <= BLOWN_UP * (1 + abs(first)):
-                recorder.row(step, row)
-                recorder.finish(self._explain(step, parts["loss"], first, recorder))
+                looked = self._look(step, theta, recorder) if np.isfinite(theta).all() else {}
+                recorder.row(step, row | looked)
+                recorder.finish(self._explain(step, parts, first, recorder))
                 return
             row |= self._measure(step, theta, recorder)
             if step == config.total_steps:
@@ -148,8 +158,8 @@ class Trainer:
         """What is due at this step, but for the curvature's place in the row the same for all."""
         c, found = self.config, {}
         last = step == c.total_steps
-        if step % c.steps_per_frame == 0 or last:
-            found |= self._look(step, theta, recorder)
+        if step % c.steps_per_frame == 0 or last or step in EARLY:
+            found |= self._look(step, theta, recorder) | self._structure(theta)
         if c.sharpness_stride and (step % c.sharpness_stride == 0 or last):
             found |= self._curvature(theta)
         if c.ntk_stride and (step % c.ntk_stride == 0 or last):
@@ -173,13 +183,19 @@ class Trainer:
             found = {"clean": _mean(error[inside]), "ood": _mean(error[~inside])}
         elif len(data.outside_X):
             found = {"ood": _mean((output(theta, self.spec, data.outside_X)[:, 0] - data.outside_y) ** 2)}
-        for i, W in enumerate(unflatten(theta, self.spec)[0]):
-            found[f"spectral_{i + 1}"] = float(np.linalg.norm(W, 2))
+        return found
+
+    def _structure(self, theta: Array) -> dict[str, float]:
+        """What the weights are, apart from the fit: sizes of layers, and the pieces of a ReLU network."""
+        weights = unflatten(theta, self.spec)[0]
+        found = {f"spectral_{i + 1}": float(np.linalg.norm(W, 2)) for i, W in enumerate(weights)}
         if self.config.activation == "relu":
             low, high = self.plot.axes[0][[0, -1]]
             one = len(self.plot.axes) == 1
             found["regions"] = (
-                count_regions_1d(theta, self.spec, low, high) if one else count_patterns(theta, self.spec, X)
+                count_regions_1d(theta, self.spec, low, high)
+                if one
+                else count_patterns(theta, self.spec, self.plot.X)
             )
         return found
 
@@ -190,54 +206,51 @@ class Trainer:
             pairs = self._largest(product, self._vectors)
         except ValueError:  # a product that is not finite: the next step will say so
             return {}
-        vectors = pairs.vectors[:, :-3:-1]
+        vectors = pairs.vectors
         if self._vectors is not None and vectors[:, 0] @ self._vectors[:, 0] < 0:
             vectors = -vectors  # an eigenvector has no sign of its own: keep the last one's
         self._vectors = vectors
-        found = {"sharpness": float(pairs.values[-1]), "edge": self.method.edge}
+        found = {"sharpness": float(pairs.values[0]), "edge": self.method.edge}
         if len(pairs.values) > 1:
-            found["sharpness_2"] = float(pairs.values[-2])
+            found["sharpness_2"] = float(pairs.values[1])
         scale = self.method.scale() if self.method.adaptive else None
         if scale is not None:
             pairs = self._largest(preconditioned(product, scale), self._scaled)
-            self._scaled = pairs.vectors[:, :-3:-1]
-            found["effective"] = float(pairs.values[-1])
+            self._scaled = pairs.vectors
+            found["effective"] = float(pairs.values[0])
         return found
 
-    def _largest(self, product: Callable[[Array], Array], near: Array | None) -> Ritz:
-        """Eigenpairs of which the two largest are right, by Lanczos from between the two of last time."""
+    def _largest(self, product: Callable[[Array], Array], near: Array | None) -> Eigenpairs:
+        """The two largest eigenvalues, one after the other: what is there twice is found twice."""
         n = self.spec.parameters
-        guess = self._rng.standard_normal(n) / sqrt(n)
-        if near is not None:
-            guess = near.sum(axis=1) + MIX * guess
-        steps = min(self.config.lanczos_steps, n)
-        while True:
-            pairs = ritz(lanczos(product, guess, steps))
-            top = pairs.residuals[-2:]
-            if steps == n or len(pairs.values) < steps or top.max() <= TOLERANCE * np.abs(pairs.values).max():
-                return pairs
-            steps = min(2 * steps, n)
+        return sharpest(
+            product, n, min(2, n), rng=self._rng, start=near, steps=self.config.lanczos_steps, tol=TOLERANCE
+        )
 
-    def _explain(self, step: int, loss: float, first: float, recorder: Recorder) -> End:
+    def _explain(self, step: int, parts: dict[str, float], first: float, recorder: Recorder) -> End:
         """Say why a run blew up, as far as its readings tell."""
-        h, edge = recorder.update(), self.method.edge
+        h, edge, loss = recorder.update(), self.method.edge, parts["loss"]
+        if step == 0:
+            largest = max((n for n in parts if n != "loss"), key=lambda name: abs(parts[name]))
+            why = f"The loss of the start is not finite: its part '{largest}' is {parts[largest]:.3g}."
+            return End("diverged", 0, why, "Smaller weights in the loss, or a target of smaller values.")
         size = f"was {loss:.3g}" if isfinite(loss) else "was no number any more"
-        why = f"After {step} steps the loss {size}; it had begun at {first:.3g}."
+        why = f"At step {step} the loss {size}; it had begun at {first:.3g}."
         at, sharpness = h.at("effective" if self.method.adaptive else "sharpness")
-        over = np.flatnonzero(sharpness > edge)
         if not sharpness.size or not isfinite(edge):
-            return End("diverged", step, why, "A smaller lr, or sharpness_stride 1 to see the curvature.")
-        if not over.size:
-            highest = f"{sharpness.max():.4g} at step {int(at[sharpness.argmax()])}"
-            why += f" No reading of the sharpness was above the edge {edge:.4g}; the highest was {highest}."
-            return End(
-                "diverged", step, why, "Read it more often (sharpness_stride 1), or take a smaller lr."
+            return End("diverged", step, why, "A smaller lr; sharpness_stride 1 shows the curvature.")
+        if sharpness[-1] <= edge:
+            why += (
+                f" At the last reading, step {int(at[-1])}, the sharpness was {sharpness[-1]:.4g}, below the "
+                f"edge {edge:.4g}: it rose too fast to be seen."
             )
-        i = int(over[0])
+            return End("diverged", step, why, "Read it more often, sharpness_stride 1, or take a smaller lr.")
+        below = np.flatnonzero(sharpness <= edge)
+        i = int(below[-1]) + 1 if below.size else 0  # since when it had been above
         why += (
             f" The sharpness was {sharpness[i]:.4g} at step {int(at[i])}, above the edge {edge:.4g} of "
-            f"{self.config.optimizer} ({self.method.sentence.partition(' = ')[0]}): along that direction "
-            "each step overshoots, and the next one further."
+            f"{self.config.optimizer} ({self.method.sentence.partition(' = ')[0]}), and did not come back: "
+            "along that direction each step overshoots, and the next one further."
         )
         lr = float(f"{0.9 * self.config.lr * edge / sharpness[i]:.2g}")
         return End("diverged", step, why, f"Below that edge is lr {lr:g}, with everything else as it is.")

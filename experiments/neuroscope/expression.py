@@ -36,7 +36,7 @@ FUNCTIONS: dict[str, Callable[..., Array]] = {
     "sinc": lambda z: np.sinc(z / pi),  # sin z / z
     "minimum": np.minimum,
     "maximum": np.maximum,
-    "where": np.where,
+    "where": lambda condition, a, b: np.where(condition != 0, a, b),
 }
 COUNTS = {"minimum": 2, "maximum": 2, "where": 3}  # of arguments; 1 for the others
 OPERATORS: dict[type, Callable[..., Array]] = {
@@ -142,8 +142,10 @@ def _compute(node: ast.expr, known: dict[str, Array | float]) -> Array | float:
         return OPERATORS[type(node.op)](_compute(node.left, known), _compute(node.right, known))
     if isinstance(node, ast.UnaryOp):
         return OPERATORS[type(node.op)](_compute(node.operand, known))
-    if isinstance(node, ast.Compare):
-        return OPERATORS[type(node.ops[0])](_compute(node.left, known), _compute(node.comparators[0], known))
+    if isinstance(node, ast.Compare):  # 1 or 0: as truth values, 1 + 1 would be 1
+        return 1.0 * OPERATORS[type(node.ops[0])](
+            _compute(node.left, known), _compute(node.comparators[0], known)
+        )
     assert isinstance(node, ast.Call)
     assert isinstance(node.func, ast.Name)
     return FUNCTIONS[node.func.id](*(_compute(part, known) for part in node.args))

@@ -58,7 +58,7 @@ class Method:
     def __init__(self, config: Config, theta: Array):
         self.config = config
         self.theta = theta.copy()
-        self._leaf = Tensor(self.theta, requires_grad=True)
+        self._leaf = Tensor(self.theta.copy(), requires_grad=True)  # stepped in place
         self._optimizer = _optimizer(config, self._leaf)
         self.edge, self.sentence = _edge(config)
 

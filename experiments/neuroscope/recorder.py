@@ -149,9 +149,8 @@ class Recorder:
 
     def row(self, step: int, values: Mapping[str, float]) -> None:
         """Add a row: what is not in ``values`` was not measured."""
-        row = [float(step), *(float(values.get(name, nan)) for name in self.names[1:])]
-        self._rows.append(row)
-        cells = ("" if v != v else repr(v) for v in row[1:])
+        self._rows.append([float(step), *(float(values.get(name, nan)) for name in self.names[1:])])
+        cells = (repr(float(values[name])) if name in values else "" for name in self.names[1:])
         self._file.write(f"{step},{','.join(cells)}\n")
 
     def snapshot(self, step: int, output: Array, slope: Array | None, curvature: Array | None) -> None:
@@ -229,6 +228,7 @@ def replay(folder: Path | str) -> History:
         end = End(*(record[k] for k in ("how", "step", "why", "advice")))
         box, axes = kept["box"], [kept[f"axis_{i}"] for i in range(len(kept["box"]))]
         X = np.stack([side.ravel() for side in np.meshgrid(*axes)], axis=1)
+        _check(table, end, kept, len(X))
         inside = ((box[:, 0] <= X) & (X <= box[:, 1])).all(axis=1)
         data = Data(kept["X"], kept["y"], box, None, kept["outside_X"], kept["outside_y"], record["label"])
         return History(
@@ -238,3 +238,20 @@ def replay(folder: Path | str) -> History:
         )  # fmt: skip
     except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, BadZipFile) as error:
         raise ConfigError(f"the record in {folder} is damaged: {type(error).__name__}: {error}") from None
+
+
+def _check(table: Array, end: End, kept: Mapping[str, Array], points: int) -> None:
+    """Refuse files that do not belong together.
+
+    Raises:
+        ValueError: a row or a snapshot is missing or too many, or the end is no end.
+    """
+    if not (isinstance(end.how, str) and isinstance(end.step, int) and isinstance(end.why + end.advice, str)):
+        raise ValueError("end.json does not say how the run ended")
+    if table[:, 0].tolist() != list(range(len(table))):
+        raise ValueError("metrics.csv has not one row for each step")
+    frames = kept["frames"]
+    if kept["output"].shape != (len(frames), points) or kept["target"].shape != (points,):
+        raise ValueError("snapshots.npz has fits of another shape than its grid")
+    if len(frames) and frames[-1] > table[-1, 0]:
+        raise ValueError("snapshots.npz goes on after the last row of metrics.csv")

@@ -9,12 +9,13 @@ import csv
 import inspect
 from collections.abc import Callable
 from math import isfinite, pi
+from numbers import Real
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from experiments.neuroscope.config import Config, ConfigError, unknown
+from experiments.neuroscope.config import LARGEST, Config, ConfigError, unknown
 from experiments.neuroscope.expression import parse
 
 Array = np.ndarray
@@ -132,9 +133,9 @@ def named(name: str, params: dict | None, inputs: int) -> Function:
     allowed = list(inspect.signature(function).parameters)[inputs:]
     for key, value in (params or {}).items():
         if key not in allowed:
-            what = unknown(key, allowed) if allowed else f"there is no key '{key}': it has no parameters"
+            what = unknown(str(key), allowed) if allowed else f"there is no key '{key}': it has no parameters"
             raise ConfigError(f"function_params of {name}: {what}")
-        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, Real) or not isfinite(value):
             raise ConfigError(f"function_params of {name}: {key} must be a finite number, got {value!r}")
         if key in POSITIVE and not value > 0:
             raise ConfigError(f"function_params of {name}: {key} must be above 0, got {value}")
@@ -169,7 +170,10 @@ def sample(config: Config) -> Data:
 def call(function: Function, X: Array, label: str) -> Array:
     """The values (N,) of a target, checked: a function of Python may return anything."""
     try:
-        y = np.asarray(function(X), np.float64)
+        found = function(X.copy())  # it may write into its points
+        if np.iscomplexobj(found):
+            raise TypeError("it returned complex numbers")
+        y = np.ma.filled(np.ma.asarray(found).astype(np.float64), np.nan)
     except Exception as error:
         raise ConfigError(f"{label} failed on points {X.shape}: {type(error).__name__}: {error}") from error
     if y.shape == (len(X), 1):
@@ -216,6 +220,8 @@ def _from_file(config: Config) -> Data:
     box = _box(config, np.stack([X.min(axis=0), X.max(axis=0)], axis=1))
     if not (box[:, 0] < box[:, 1]).all():
         raise ConfigError(f"{file}: all points have the same input, {box[:, 0].tolist()}")
+    if np.abs(table).max() > LARGEST:
+        raise ConfigError(f"{file}: numbers up to {LARGEST:g} can be learned, one is {np.abs(table).max():g}")
     inside = ((box[:, 0] <= X) & (X <= box[:, 1])).all(axis=1)
     if not inside.any():
         low, high = X.min(axis=0).tolist(), X.max(axis=0).tolist()
@@ -226,32 +232,38 @@ def _from_file(config: Config) -> Data:
 
 
 def read_csv(file: Path, columns: int) -> Array:
-    """Read a table of numbers, with or without a line of names above it.
+    """Read a table of numbers, with or without a line of names above it; between them commas, ; or tabs.
 
     Raises:
         ConfigError: the file cannot be read, or a line has other than ``columns`` finite numbers.
     """
     try:
-        with file.open(encoding="utf-8-sig", newline="") as text:
-            lines = [
-                (i, row) for i, row in enumerate(csv.reader(text), 1) if any(cell.strip() for cell in row)
-            ]
+        if not file.is_file():
+            raise ConfigError(f"{file} cannot be read: there is no such file")
+        text = file.read_text("utf-8-sig")
+        mark = max(",;\t", key=text.partition("\n")[0].count)
+        lines = csv.reader(text.splitlines(), delimiter=mark)
+        rows = [(i, row) for i, row in enumerate(lines, 1) if any(cell.strip() for cell in row)]
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (ValueError, csv.Error) as error:
+        if isinstance(error, ConfigError):
+            raise
         raise ConfigError(f"{file} is no table of text: {error}") from None
-    rows = []
-    for k, (i, cells) in enumerate(lines):
-        try:
-            row = [float(cell) for cell in cells]
-        except ValueError:
-            if k == 0:
-                continue  # the names of the columns
-            raise ConfigError(f"{file}, line {i}: {','.join(cells)[:60]!r} is not all numbers") from None
-        if len(row) != columns or not all(map(isfinite, row)):
-            inputs = "x and y" if columns == 2 else "two inputs and y"
-            raise ConfigError(f"{file}, line {i}: expected {columns} finite numbers, {inputs}, got {row}")
-        rows.append(row)
+    if rows and not any(map(_is_number, rows[0][1])):
+        rows = rows[1:]  # the names of the columns
+    for i, cells in rows:
+        if len(cells) != columns or not all(map(_is_number, cells)):
+            what = "x and y" if columns == 2 else "two inputs and y"
+            got = f"{mark}".join(cells)[:60]
+            raise ConfigError(f"{file}, line {i}: expected {columns} finite numbers, {what}, got {got!r}")
     if not rows:
         raise ConfigError(f"{file} has no rows of numbers")
-    return np.array(rows)
+    return np.array([[float(cell) for cell in cells] for _, cells in rows])
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return isfinite(float(cell))
+    except ValueError:
+        return False

@@ -55,7 +55,24 @@ REFUSED = [
         {"bc": "dirichlet", "bc_values": "sin(z)"},
         "bc_values: 'sin\\(z\\)': there is no 'z' here, only x, pi, e",
     ),
-    ({"rhs": "1 +"}, "rhs: '1 \\+' cannot be read"),
+    ({"rhs": "1 +", "pde": "poisson"}, "rhs: '1 \\+' cannot be read"),
+    ({"rhs": "", "pde": "poisson"}, "rhs: '' cannot be read"),
+    ({"rhs": "x"}, "rhs belongs to an equation: choose a pde"),
+    ({"bc": "periodic", "bc_values": "x"}, "bc_values belong to a condition: choose a bc, one of dirichlet"),
+    ({"expression": "zero"}, "there is no 'zero' here"),
+    ({"bc": "dirichlet", "bc_values": ""}, "bc_values: '' cannot be read"),
+    ({"data_weight": 0.0, "pde": "poisson", "pde_weight": 0.0}, "nothing is left of the loss"),
+    ({"x_min": -1e308, "x_max": 1e308}, "must be within 1e\\+09 of 0"),
+    ({"x_min": 0.0, "x_max": 1e-12}, "x_min must be below x_max by at least 1e-09"),
+    ({"helmholtz_k": 1e200}, "helmholtz_k must be at least 0 and at most 1e\\+06"),
+    ({"pde": ["poisson"]}, "pde must be a line of text or None, got \\['poisson'\\]"),
+    ({"lr": 10**400}, "lr must be a finite number"),
+    ({"hidden": 10**9}, "hidden must be at least 1 and at most 4096"),
+    ({"n_samples": 1e15}, "n_samples must be at least 1 and at most 1e\\+06"),
+    ({"project_name": "\ud800"}, "project_name must be a line of text or None"),
+    ({"csv": "a\0b"}, "csv must be a line of text"),
+    ({"target_fn_override": "abc"}, "target_fn_override must be a function or None"),
+    ({"optimizer": "adamw", "lr": 1.0, "weight_decay": 2.0}, "lr times weight_decay must be below 2"),
     ({"criterion_params": {"l2": 1}}, "criterion_params: there is no key 'l2': did you mean l2_weight"),
     ({"criterion_params": [1]}, "criterion_params must be a dict"),
     ({"device": "gpu"}, "device must be one of cpu, cuda"),
@@ -118,6 +135,9 @@ def test_formulas_compute() -> None:
         "maximum(x, minimum(1, e))": np.maximum(x, 1),
         "2": np.full_like(x, 2),
         "sinc(x) * pi": np.sinc(x / pi) * pi,
+        "(x > 0) + (x > 1) - (x < -1)": (x > 0) + 1.0 * (x > 1) - (x < -1),
+        "where(x, 1, 2)": np.where(x == 0, 2, 1),
+        "-(x <= 0)": -1.0 * (x <= 0),
         "exp(-x**2) + abs(+x)": np.exp(-(x**2)) + np.abs(x),
     }.items():
         np.testing.assert_allclose(parse(text, 1)(x), expected[:, 0], rtol=1e-14)
@@ -206,6 +226,13 @@ def test_samples_lie_in_their_range_with_their_noise() -> None:
 def test_a_function_of_ones_own_is_checked() -> None:
     assert sample(Config(target_fn_override=lambda X: X[:, 0] ** 2, noise_std=0.0)).y.min() >= 0
     assert call(lambda X: X**2, np.ones((3, 1)), "f").shape == (3,)
+    assert call(lambda X: [1, 2, 3], np.ones((3, 1)), "f").tolist() == [1, 2, 3]
+    assert np.isnan(call(lambda X: np.ma.masked_array([1.0, 2.0], [0, 1]), np.ones((2, 1)), "f")[1])
+    points = np.ones((3, 1))
+    call(lambda X: X.fill(7) or X[:, 0], points, "f")
+    assert points.tolist() == [[1], [1], [1]]
+    with pytest.raises(ConfigError, match="it returned complex numbers"):
+        call(lambda X: X[:, 0] + 1j, np.ones((3, 1)), "f")
     with pytest.raises(ConfigError, match=r"f returned shape \(2,\) for points \(3, 1\), expected \(3,\)"):
         call(lambda X: np.ones(2), np.ones((3, 1)), "f")
     with pytest.raises(ConfigError, match=r"f failed on points \(3, 1\): ZeroDivisionError"):
@@ -221,6 +248,9 @@ def test_points_of_a_file(tmp_path: Path) -> None:
     data = sample(Config(csv=str(file), x_min=0.0, x_max=2.0))
     assert data.y.tolist() == [1, 2.5, 4]
     assert (data.outside_X.tolist(), data.outside_y.tolist()) == ([[3]], [9])
+    for mark in (";", "\t"):
+        file.with_name("other.csv").write_text(f"0{mark}1\n1{mark}2.5\n", "utf-8")
+        assert sample(Config(csv=str(file.with_name("other.csv")))).y.tolist() == [1, 2.5]
     with pytest.raises(ConfigError, match="no point lies in the range"):
         sample(Config(csv=str(file), x_min=7.0, x_max=8.0))
     with pytest.raises(ConfigError, match="batch_size 9 exceeds the 4 points"):
@@ -232,8 +262,12 @@ def test_points_of_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (b"1,2\n3\n", "line 2: expected 2 finite numbers, x and y, got \\[3.0\\]"),
-        (b"1,2\na,b\n", "line 2: 'a,b' is not all numbers"),
+        (b"1,2\n3\n", "line 2: expected 2 finite numbers, x and y, got '3'"),
+        (b"1,2\na,b\n", "line 2: expected 2 finite numbers, x and y, got 'a,b'"),
+        (b"0x10,2\n1,2\n", "line 1: expected 2 finite numbers, x and y, got '0x10,2'"),
+        (b"1;2;3\n", "line 1: expected 2 finite numbers, x and y, got '1;2;3'"),
+        (b"1,2 3\n", "line 1: expected 2 finite numbers, x and y, got '1,2 3'"),
+        (b"1e10,2\n2,3\n", "numbers up to 1e\\+09 can be learned"),
         (b"x,y\n1,nan\n", "line 2: expected 2 finite"),
         (b"x,y\n", "has no rows"),
         (b"", "has no rows"),
@@ -277,7 +311,14 @@ def test_options_in_every_spelling() -> None:
         (["--target-fn-override", "f"], "is for Python"),
         (["--preset", "dmeo"], "no preset 'dmeo': there are demo"),
         (["--config", "nowhere.json"], "nowhere.json cannot be read"),
-        (["--replay", "nowhere"], "nowhere cannot be read"),
+        (["--replay", "nowhere"], "there is no folder nowhere"),
+        (["--compare="], "--compare needs a value"),
+        (["--open=maybe"], "--open takes no value, got 'maybe'"),
+        (["--list=3"], "--list takes no value"),
+        (["--"], "'--' is no option"),
+        (["=3"], "'=3' is no option"),
+        (["--replay", "nowhere", "--preset", "demo"], "a replay trains nothing"),
+        (["--n-samples", "1000000", "--batch-size", "2000000"], "batch_size 2000000 exceeds n_samples"),
     ],
 )
 def test_a_command_line_that_makes_no_sense(
@@ -293,6 +334,22 @@ def test_a_command_line_that_makes_no_sense(
 def test_a_target_of_ones_own_replaces_that_of_a_preset() -> None:
     config = read(["--preset", "demo", "--expression", "sin(x)", "--lr", "0.01"]).config
     assert (config.expression, config.function_name, config.hidden, config.lr) == ("sin(x)", None, 32, 0.01)
+
+
+def test_a_config_file_may_hold_anything(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    for text, sentence in {
+        '{"self": 1}': "there is no key 'self'",
+        "[" * 100_000: "nested too deeply|no JSON",
+        '{"lr": [1]}': "lr must be a finite number, got",
+    }.items():
+        file.write_text(text, "utf-8")
+        with pytest.raises(ConfigError, match=sentence):
+            read(["--config", str(file)])
+    file.write_text('\ufeff{"lr": 0.5}', "utf-8")
+    assert read(["--config", str(file)]).config.lr == 0.5
+    file.write_text(json.dumps({"target_fn_override": "m.f"}), "utf-8")
+    assert read(["--config", str(file), "--function-name", "cos"]).config.function_name == "cos"
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -215,6 +215,16 @@ def test_both_eigenvalues_are_those_of_the_full_hessian(keys: dict, tmp_path: Pa
     assert h.at("sharpness_2")[1][-1] == pytest.approx(exact[-2], rel=1e-6)
 
 
+def test_an_eigenvalue_that_is_there_twice_is_found_twice(tmp_path: Path) -> None:
+    keys = {"activation": "relu", "criterion_name": "l1", "init": "orthogonal", "depth": 1, "hidden": 12,
+            "n_samples": 40, "seed": 1, "lr": 0.05, "total_steps": 20}  # fmt: skip
+    run, h = history(tmp_path, **keys)
+    theta = run.method.theta
+    exact = np.linalg.eigvalsh(np.stack([run.objective.product(theta, e) for e in np.eye(theta.size)]))
+    found = [h.at(name)[1][-1] for name in ("sharpness", "sharpness_2")]
+    np.testing.assert_allclose(found, exact[:-3:-1], rtol=1e-6)
+
+
 def test_the_largest_eigenvalue_is_meant_not_the_largest_magnitude(tmp_path: Path) -> None:
     for seed in range(40):  # starts whose most negative eigenvalue is the larger one exist: with large gains
         run = trainer(seed=seed, gain=3.0, n_samples=6, noise_std=1.0, function_params={"frequency": 3.0})

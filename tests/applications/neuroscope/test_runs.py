@@ -13,6 +13,7 @@ import time
 import types
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from rich.console import Console
 
 from experiments.neuroscope import app, devices
 from experiments.neuroscope.app import main, run
-from experiments.neuroscope.config import Config, ConfigError
+from experiments.neuroscope.config import OPTIMIZERS, Config, ConfigError
 from experiments.neuroscope.engine import Trainer
 from experiments.neuroscope.recorder import Recorder, replay
 
@@ -91,7 +92,7 @@ def test_what_is_measured_does_not_change_what_happens() -> None:
     b = run(small(batch_size=7, sharpness_stride=0, ntk_stride=0, steps_per_frame=13))
     assert np.array_equal(a.columns["loss"], b.columns["loss"])
     assert "sharpness" not in b.columns
-    assert b.frames.tolist() == [0, 13, 26, 39, 40]
+    assert b.frames.tolist() == [0, 1, 2, 4, 8, 13, 26, 39, 40]
 
 
 def test_two_runs_at_once_take_two_folders() -> None:
@@ -109,7 +110,8 @@ def test_a_run_that_blows_up_says_when_and_why(capsys: pytest.CaptureFixture[str
     assert "Below that edge is lr " in end["advice"]
     rows = Path("runs/run_001/metrics.csv").read_text("ascii").splitlines()
     assert len(rows) == end["step"] + 2  # the header, and a row for each step from 0 on
-    assert f"blew up after {end['step']} steps" in capsys.readouterr().out
+    assert f"blew up at step {end['step']}" in capsys.readouterr().out
+    assert replay("runs/run_001").frames.tolist()[-1] == end["step"]  # the film shows how it went
     advised = float(end["advice"].split("lr ")[1].split(",")[0])
     assert run(small(lr=advised)).end.how == "completed"
     assert run(small(optimizer="lion", lr=1e200)).end.how == "diverged"
@@ -169,6 +171,50 @@ def test_ctrl_c_leaves_a_whole_record(
     assert Path("runs/run_001/dashboard.html").stat().st_size > 10_000
 
 
+def test_ctrl_c_while_drawing_keeps_the_record(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app.draw, "picture", stopped)
+    assert main(small(picture=True)) == 130
+    assert "Stopped while drawing. The record is whole: --replay runs" in capsys.readouterr().out
+    assert json.loads(Path("runs/run_001/verdict.json").read_text("utf-8"))["how"] == "completed"
+    assert replay("runs/run_001").end.how == "completed"
+
+
+def test_a_start_that_is_not_finite_is_not_blamed_on_the_rate() -> None:
+    end = run(small(expression="1e300 * x", noise_std=0.0)).end
+    assert (end.how, end.step) == ("diverged", 0)
+    assert "its part 'data' is inf" in end.why
+    assert "lr" not in end.advice
+
+
+def test_files_that_cannot_be_written_are_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("runs").write_text("not a folder", "utf-8")
+    assert main(small()) == 2
+    said = capsys.readouterr().err
+    assert "the run cannot be written" in said
+    assert "Traceback" not in said
+    assert Path("runs").read_text("utf-8") == "not a folder"
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_step_is_measured_and_the_first_one_too(optimizer: str) -> None:
+    config = small(optimizer=optimizer, lr=0.001, total_steps=3, sharpness_stride=1)
+    trainer = Trainer(config)
+    path = [trainer.method.theta]
+    Path("r").mkdir()
+    with Recorder(Path("r"), trainer.history, trainer.columns) as recorder:
+        for _ in trainer.train(recorder):
+            path.append(trainer.method.theta)
+    lengths = [np.linalg.norm(b - a) for a, b in pairwise(path)]
+    np.testing.assert_allclose(trainer.history.columns["step_norm"][:3], lengths, rtol=1e-12)
+    assert min(lengths) > 0
+    assert (trainer.history.columns["projection"][:3] != 0).all()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_ctrl_c_in_earnest(tmp_path: Path) -> None:
     words = [
@@ -217,7 +263,7 @@ def test_points_of_a_file_are_judged_by_those_outside() -> None:
     assert len(history.data.X) == 41
     assert len(history.data.outside_y) == 20
     assert not history.at("clean")[0].size
-    assert history.at("ood")[0].tolist() == [0, 20, 40]
+    assert history.at("ood")[0].tolist() == [0, 1, 2, 4, 8, 20, 40]
     assert np.isnan(history.target).all()
     assert not run(small(csv="sine.csv")).at("ood")[0].size  # nothing is known outside
 
