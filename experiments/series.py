@@ -40,6 +40,6 @@ def in_turn(labs: Sequence[ModuleType], arguments: Sequence[str] | None, title: 
     reached = held == len(labs)
     mark = report.mark(console, "passed" if reached else "failed")
     console.print(
-        Text.assemble("\n", mark, f" {held} of {len(labs)} labs hold in full. {title}."), soft_wrap=True
+        Text.assemble("\n", mark, f" {held} of {len(labs)} hold in full. {title}."), soft_wrap=True
     )
     return milestone.REACHED if reached else milestone.NOT_REACHED

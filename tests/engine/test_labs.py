@@ -105,12 +105,12 @@ def test_a_milestone_of_labs_needs_all_of_them(capsys: pytest.CaptureFixture[str
 
     assert series.in_turn([lab("a", 0), lab("b", 0)], [], "Both") == 0
     assert called == [("a", ()), ("b", ())]
-    assert "2 of 2 labs hold" in capsys.readouterr().out
+    assert "2 of 2 hold" in capsys.readouterr().out
     called.clear()
     assert series.in_turn([lab("a", 1), lab("b", 0)], ["--quick"], "Both") == 1
     assert called == [("a", ("--small", "1")), ("b", ("--small", "1"))]
     said = capsys.readouterr().out
-    assert "1 of 2 labs hold" in said
+    assert "1 of 2 hold" in said
     assert "Does b hold?" in said
     called.clear()
     assert series.in_turn([lab("a", 130), lab("b", 0)], [], "Both") == 130
