@@ -39,7 +39,5 @@ def in_turn(labs: Sequence[ModuleType], arguments: Sequence[str] | None, title: 
     held = codes.count(milestone.REACHED)
     reached = held == len(labs)
     mark = report.mark(console, "passed" if reached else "failed")
-    console.print(
-        Text.assemble("\n", mark, f" {held} of {len(labs)} hold in full. {title}."), soft_wrap=True
-    )
+    console.print(Text.assemble("\n", mark, f" {held} of {len(labs)} hold in full. {title}."), soft_wrap=True)
     return milestone.REACHED if reached else milestone.NOT_REACHED

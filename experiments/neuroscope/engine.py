@@ -68,6 +68,8 @@ class Trainer:
         self.method = Method(config, start(config, self.spec))
         self.plot = grid(config, self.data.box)
         self._rng = np.random.default_rng([config.seed, 3])  # of the readings: they leave training as it is
+        self._batch = self._batches()
+        self._first, self._travelled = nan, 0.0  # the loss at the start; the way along the sharpest direction
         self._vectors: Array | None = None  # (P, 2), of the last reading
         self._scaled: Array | None = None
         target = np.full(len(self.plot.X), nan)
@@ -112,36 +114,37 @@ class Trainer:
 
     def train(self, recorder: Recorder) -> Iterator[int]:
         """Train to the end, or until it blows up; yields the number of steps done after each."""
-        with np.errstate(all="ignore"):  # a run that blows up says so in its record
-            yield from self._train(recorder)
-
-    def _train(self, recorder: Recorder) -> Iterator[int]:
-        config, method, batches = self.config, self.method, self._batches()
-        first, travelled = nan, 0.0
-        for step in range(config.total_steps + 1):
-            theta = recorder.theta = method.theta
-            parts, g = self.objective.value_and_gradient(theta, next(batches))
-            row = {**parts, "gradient_norm": float(np.linalg.norm(g))}
-            first = parts["loss"] if step == 0 else first
-            if not isfinite(row["gradient_norm"]) or not parts["loss"] <= BLOWN_UP * (1 + abs(first)):
-                looked = self._look(step, theta, recorder) if np.isfinite(theta).all() else {}
-                recorder.row(step, row | looked)
-                recorder.finish(self._explain(step, parts, first, recorder))
+        for step in range(self.config.total_steps + 1):
+            with np.errstate(all="ignore"):  # a run that blows up says so in its record
+                end = self._step(step, recorder)
+            if end:
+                recorder.finish(end)
                 return
-            row |= self._measure(step, theta, recorder)
-            if step == config.total_steps:
-                recorder.row(step, row)
-                recorder.finish(End("completed", step))
-                return
-            method.step(g, self.objective.gradient)
-            moved = method.theta - theta
-            row["step_norm"] = float(np.linalg.norm(moved))
-            if self._vectors is not None:
-                row["projection"] = float(moved @ self._vectors[:, 0])
-                travelled += row["projection"]
-                row["projection_sum"] = travelled
-            recorder.row(step, row)
             yield step + 1
+
+    def _step(self, step: int, recorder: Recorder) -> End | None:
+        """Measure, move, and write it down; the end, if this is it."""
+        theta = recorder.theta = self.method.theta
+        parts, g = self.objective.value_and_gradient(theta, next(self._batch))
+        row = {**parts, "gradient_norm": float(np.linalg.norm(g))}
+        self._first = parts["loss"] if step == 0 else self._first
+        if not isfinite(row["gradient_norm"]) or not parts["loss"] <= BLOWN_UP * (1 + abs(self._first)):
+            looked = self._look(step, theta, recorder) if np.isfinite(theta).all() else {}
+            recorder.row(step, row | looked)
+            return self._explain(step, parts, recorder)
+        row |= self._measure(step, theta, recorder)
+        if step == self.config.total_steps:
+            recorder.row(step, row)
+            return End("completed", step)
+        self.method.step(g, self.objective.gradient)
+        moved = self.method.theta - theta
+        row["step_norm"] = float(np.linalg.norm(moved))
+        if self._vectors is not None:
+            row["projection"] = float(moved @ self._vectors[:, 0])
+            self._travelled += row["projection"]
+            row["projection_sum"] = self._travelled
+        recorder.row(step, row)
+        return None
 
     def _batches(self) -> Iterator[Array | None]:
         """Which samples a step takes, each once in an epoch; None: all."""
@@ -155,7 +158,7 @@ class Trainer:
             yield from (order[i : i + size] for i in range(0, n, size))
 
     def _measure(self, step: int, theta: Array, recorder: Recorder) -> dict[str, float]:
-        """What is due at this step, but for the curvature's place in the row the same for all."""
+        """What is due at this step: the fit, the curvature, the kernel."""
         c, found = self.config, {}
         last = step == c.total_steps
         if step % c.steps_per_frame == 0 or last or step in EARLY:
@@ -227,7 +230,7 @@ class Trainer:
             product, n, min(2, n), rng=self._rng, start=near, steps=self.config.lanczos_steps, tol=TOLERANCE
         )
 
-    def _explain(self, step: int, parts: dict[str, float], first: float, recorder: Recorder) -> End:
+    def _explain(self, step: int, parts: dict[str, float], recorder: Recorder) -> End:
         """Say why a run blew up, as far as its readings tell."""
         h, edge, loss = recorder.update(), self.method.edge, parts["loss"]
         if step == 0:
@@ -235,7 +238,7 @@ class Trainer:
             why = f"The loss of the start is not finite: its part '{largest}' is {parts[largest]:.3g}."
             return End("diverged", 0, why, "Smaller weights in the loss, or a target of smaller values.")
         size = f"was {loss:.3g}" if isfinite(loss) else "was no number any more"
-        why = f"At step {step} the loss {size}; it had begun at {first:.3g}."
+        why = f"At step {step} the loss {size}; it had begun at {self._first:.3g}."
         at, sharpness = h.at("effective" if self.method.adaptive else "sharpness")
         if not sharpness.size or not isfinite(edge):
             return End("diverged", step, why, "A smaller lr; sharpness_stride 1 shows the curvature.")
