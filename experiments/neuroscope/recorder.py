@@ -118,6 +118,7 @@ class History:
             "notes": self.notes,
             "box": self.data.box.tolist(),
             "train": {"x": encode(self.data.X[chosen].ravel()), "y": encode(self.data.y[chosen])},
+            "kept": {"x": encode(self.data.outside_X.ravel()), "y": encode(self.data.outside_y)},
             "plot": {"axes": [encode(a) for a in self.plot.axes], "target": encode(self.target)},
             "frames": {
                 "step": integers(self.frames),

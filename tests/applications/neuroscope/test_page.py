@@ -195,6 +195,25 @@ def test_panels_of_equations_and_adaptive_optimizers(browser: Browser, folder: P
     tab.close()
 
 
+def test_points_of_a_file_and_the_edge_of_a_short_run_are_seen(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = "\n".join(f"{x},{np.sin(x)}" for x in np.linspace(-3, 3, 31))
+    Path("sine.csv").write_text(rows, "utf-8")
+    run(Config(csv="sine.csv", x_min=-2.0, x_max=2.0, **SMALL | {"lr": 3.0}))  # type: ignore[arg-type]
+    tab = browser.open(tmp_path / "runs" / "run_001" / "dashboard.html", height=1400)
+    assert "kept to judge by" in tab.text("#panel-fit .legend")
+    for x in (-2.6, 2.8):
+        assert shown(tab, spot(tab, "fit", x, float(np.sin(x))), (213, 94, 0))
+    at = tab.state()["panels"]["sharpness"]
+    x, y = at["where"]["x"] + 0.6 * at["where"]["w"], spot(tab, "sharpness", 0, 2 / 3.0)[1]
+    line = tab.picture()[round(y) - 2 : round(y) + 3, round(x) - 20 : round(x) + 20]
+    assert (line.max(axis=2) < 180).any()  # the edge crosses the whole panel, though it was read once
+    assert tab.complaints() == []
+    tab.close()
+
+
 def test_it_is_crisp_on_a_fine_screen(browser: Browser, folder: Path) -> None:
     tab = browser.open(folder / "plain_001" / "dashboard.html", density=2.0)
     ratio = "document.querySelector('#panel-loss canvas')"
