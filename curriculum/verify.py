@@ -245,7 +245,7 @@ def strays(course: Course) -> Iterator[str]:
     trees += [course.root / "solutions", course.root / "tests", course.root / "curriculum" / "lessons"]
     for file in sorted(f for tree in trees for f in tree.rglob("*") if f.is_file()):
         path = file.relative_to(course.root)
-        if "__pycache__" in path.parts or path.parts[:2] == ("tests", "engine"):
+        if "__pycache__" in path.parts or path.parts[:2] in (("tests", "engine"), ("tests", "applications")):
             continue
         if file.name == "__init__.py" and path.parts[0] not in ("tests", "curriculum"):
             if file.stat().st_size:
