@@ -116,6 +116,8 @@ def child(root: str, mode: str, script: str, *arguments: str) -> int:
             return _stop(sentence, NOT_REACHED)
         if isinstance(error, SystemExit):  # argparse has said what it had to say
             return REACHED if error.code in (0, None) else USAGE
+        if isinstance(error, OSError):
+            return _stop(f"The run stopped, as a file cannot be used: {error}.", OUR_FAULT)
         if mode == "mine":
             return _stop(f"{_unusable(course, error)} To find the module: make check STACK=mine", NOT_REACHED)
         traceback.print_exc()

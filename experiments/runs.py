@@ -73,7 +73,7 @@ def configure_resumable(
         title: as there.
     """
     parser = argparse.ArgumentParser(
-        description=title, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        prog="options", description=title, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     for field in fields(config):  # type: ignore[arg-type]
         option = "--" + field.name.replace("_", "-")
@@ -180,10 +180,10 @@ class Run:
         if not isinstance(error, KeyboardInterrupt):
             return False
         self.exit_code = milestone.INTERRUPTED
-        after = f"after {self._last.step:,} steps" if self._last else "before the first step"
+        after = f" after {self._last.step:,} steps" if self._last else ""
         step = self.checkpoint.step
         how = f". The same command goes on after step {step:,}" if step else ""
-        self._say(f"Stopped {after}; the record so far is in {self.folder}{how}")
+        self._say(f"Stopped{after}; the record so far is in {self.folder}{how}")
         return True
 
     def follow(self, training: Generator[Metrics, None, Trained], steps: int) -> Trained:

@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 GOALS = {
-    "network": "the energy books balance, and what the energy does is what was foretold",
+    "network": "what is claimed of networks that roll holds",
     "rbm": "a machine that is an energy learns to dream what it saw",
     "hopfield": "memories are valleys, and recall is a fall",
     "modern_hopfield": "memories are valleys, and recall is a fall",
@@ -67,9 +67,14 @@ GOALS = {
 def networks(run: Run, claims: Claims, config: Config, problem: data.Problem) -> None:
     """Everything that is done with networks that roll."""
     rolls = train(run, config, problem)
-    first = rolls[: len(config.specs)]  # those from the start that was asked for
+    judge.ended(claims, rolls)
+    rolls = [roll for roll in rolls if roll.history.end != "diverged"]
+    if not rolls:
+        say(run, f"Nothing is left to draw: take a smaller --lr than {config.lr:g}, or a smaller --start.")
+        return
+    first = [roll for roll in rolls if roll.start == config.start]  # the start that was asked for
+    first = first or rolls
     rest = plateau(problem.X, problem.target)
-    keep(run, rolls)
     for name in dict.fromkeys(r.name for r in rolls):
         draw.decay(run, [r for r in rolls if r.name == name], rest, config.frames)
     draw.comparison(run, rolls, rest)
@@ -79,6 +84,7 @@ def networks(run: Run, claims: Claims, config: Config, problem: data.Problem) ->
     answer(run, first, problem)
     judge.checks(run, claims)
     judge.ledger(claims, config, rolls)
+    judge.learned(claims, config, rolls, problem)
     judge.rule(run, claims, config, first, problem)
     if config.data == "xor" and config.rule == "descent":
         shares.count(run, claims, config)
@@ -97,6 +103,7 @@ def train(run: Run, config: Config, problem: data.Problem) -> list[Roll]:
         outcome = rules.train(config.rule, net, problem.X, problem.target, config.options, rng)
         found.append(Roll(net, config.rule, start, *outcome))
         print_roll(run, found[-1])
+        keep(run, found)  # now: who stops the next one has these
     return found
 
 
@@ -104,7 +111,7 @@ def print_roll(run: Run, roll: Roll) -> None:
     """A line: how it ended."""
     h = roll.history
     ends = {"epochs": "", "patience": ", stopped early", "diverged": ", diverged"}
-    say(run, f"  {roll.name}, start {roll.start}: E {h.potential[0]:.3f} -> {h.potential[-1]:.3g} "
+    say(run, f"  {roll.name}, start {roll.start}: E {roll.error[0]:.3f} -> {roll.error[-1]:.3g} "
              f"after {h.epoch[-1]:,} epochs{ends[h.end]}")  # fmt: skip
 
 

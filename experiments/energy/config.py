@@ -62,7 +62,7 @@ class Config:
     @property
     def specs(self) -> list[Spec]:
         """The networks."""
-        return [_spec(name, self.activation) for name in self.architectures.split(",")]
+        return [_spec(name, self.activation) for name in dict.fromkeys(self.architectures.split(","))]
 
     @property
     def options(self) -> rules.Options:
@@ -86,12 +86,14 @@ def read(arguments: Sequence[str] | None) -> Config:
         ValueError: a value is not one of those that are allowed; the message names both.
     """
     chosen = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for name in ("data", "rule", "model"):
+    for name in ("data", "rule", "model", "momentum"):
         chosen.add_argument(f"--{name}", default="")
     brought: dict[str, str | int | float] = {}
     asked = vars(chosen.parse_known_args(arguments)[0])
     for name in ("rule", "model", "data"):  # what is learned has the last word: its networks must fit
         brought |= PRESETS.get(asked[name], {})
+    if asked["rule"] == "hamiltonian" and asked["momentum"] not in ("", "1", "1.0"):
+        brought = {"batch_size": 0} | PRESETS.get(asked["data"], {})  # with friction it needs no spring
     defaults = [(name, type(value), value) for name, value in brought.items()]
     config = configure(make_dataclass("Chosen", defaults, bases=(Config,), frozen=True), arguments, TITLE)
     _check(config)
@@ -109,6 +111,9 @@ def _check(config: Config) -> None:
         if getattr(config, name) < bound:
             option = name.replace("_", "-")
             raise ValueError(f"--{option} must be at least {bound}, got {getattr(config, name)}")
+    for name in ("lr", "momentum", "tol", "temperature", "cold", "spring"):
+        if not isfinite(getattr(config, name)):
+            raise ValueError(f"--{name} must be a finite number, got {getattr(config, name)}")
     if config.start != "xavier" and not _positive(config.start):
         raise ValueError(f"--start must be xavier or a standard deviation above 0, got {config.start!r}")
 

@@ -39,6 +39,11 @@ class Roll(NamedTuple):
         """ "2-3-1"."""
         return label(self.net.spec.sizes)
 
+    @property
+    def error(self) -> Array:
+        """E, the mean squared error, (R,): the potential without the springs that some rules have."""
+        return self.history.potential - self.extra.get("spring_energy", 0.0)
+
     def answer(self, X: Array) -> Array:
         """Its outputs (N, K) for X (N, D)."""
         return rules.answer(self.rule, self.net.spec, self.net.theta, X)
@@ -47,10 +52,11 @@ class Roll(NamedTuple):
 def _energies(axis: Axes, roll: Roll, rest: float) -> None:
     """E and E + K over epochs, the height of the best affine model, and how it ended."""
     h = roll.history
-    axis.plot(h.epoch[1:], h.total[1:], color=plots.VERMILION, linestyle="--", linewidth=1.0, label="E + K")
-    axis.plot(h.epoch[1:], h.potential[1:], color=plots.BLUE, label="E")
+    total = "E + springs + K" if np.any(roll.error != h.potential) else "E + K"
+    axis.plot(h.epoch[1:], h.total[1:], color=plots.VERMILION, linestyle="--", linewidth=1.0, label=total)
+    axis.plot(h.epoch[1:], roll.error[1:], color=plots.BLUE, label="E")
     _rest(axis, rest)
-    axis.set(title=f"start {roll.start}: ends at E = {h.potential[-1]:.2g}", xscale="log", xlabel="epoch")
+    axis.set(title=f"start {roll.start}: ends at E = {roll.error[-1]:.2g}", xscale="log", xlabel="epoch")
 
 
 def _rest(axis: Axes, rest: float) -> None:
@@ -93,16 +99,16 @@ def _grow(run: Run, name: str, drawn: Figure, axes: Array, rolls: Sequence[Roll]
     """Animate a figure whose axes hold two curves of each roll: they grow over their own shadow."""
     drawn.set_layout_engine("none")  # laid out once: nothing moves but the curves, and frames are faster
     for axis, roll in zip(axes, rolls, strict=True):
-        axis.plot(roll.history.epoch[1:], roll.history.potential[1:], color="0.85", linewidth=0.8, zorder=0)
+        axis.plot(roll.history.epoch[1:], roll.error[1:], color="0.85", linewidth=0.8, zorder=0)
     last = max(len(r.history.epoch) for r in rolls) - 1
 
     def show(record: int) -> None:
         for axis, roll in zip(axes, rolls, strict=True):
             h = roll.history
             at = min(record, len(h.epoch) - 1)
-            for line, values in zip(axis.lines[:2], (h.total, h.potential), strict=True):
+            for line, values in zip(axis.lines[:2], (h.total, roll.error), strict=True):
                 line.set_data(h.epoch[1 : at + 1], values[1 : at + 1])
-            axis.set_title(f"start {roll.start}, epoch {h.epoch[at]:,}: E = {h.potential[at]:.3f}")
+            axis.set_title(f"start {roll.start}, epoch {h.epoch[at]:,}: E = {roll.error[at]:.3f}")
 
     run.save_animation(name, drawn, show, moments(last, frames), fps=10)
 
@@ -119,13 +125,13 @@ def comparison(run: Run, rolls: Sequence[Roll], rest: float) -> None:
     with plots.figure("Energy of all architectures", **size) as (drawn, axes):
         for axis, start in zip(axes[0], starts, strict=True):
             for i, roll in enumerate(r for r in rolls if r.start == start):
-                axis.plot(roll.history.epoch[1:], roll.history.potential[1:], label=roll.name,
+                axis.plot(roll.history.epoch[1:], roll.error[1:], label=roll.name,
                           color=plots.COLORS[i % 5], linestyle=plots.LINES[i % 5])  # fmt: skip
             _rest(axis, rest)
             axis.set(title=f"start {start}", xscale="log", xlabel="epoch", ylim=(0, _top(rolls, rest)))
         axes[0, 0].set_ylabel("energy E (mean squared error)")
         axes[0, -1].legend(loc="upper right")
-        plots.caption(drawn, NOT_SHOWN + " How often each succeeds is counted in success_rates.png.")
+        plots.caption(drawn, NOT_SHOWN)
         run.save_figure("energy_comparison", drawn)
 
 
@@ -136,7 +142,7 @@ def balance(run: Run, rolls: Sequence[Roll]) -> None:
         for (above, below), roll in zip(axes.T, rolls, strict=True):
             h = roll.history
             time, owed = h.epoch[1:], h.total[0] + h.injected
-            parts = {"potential E": h.potential, "kinetic K": h.kinetic, "heat Q": h.dissipated}
+            parts = {"potential": h.potential, "kinetic K": h.kinetic, "heat Q": h.dissipated}
             shades = ("#9ecae9", "black", "#f4c9a8")  # K is a thin wedge between two pale ones
             if h.dissipated.min() < 0.0:  # a bath that gives heat: parts of no whole
                 for i, (part, values) in enumerate(parts.items()):
@@ -239,7 +245,7 @@ def phases(run: Run, rolls: Sequence[Roll], problem: data.Problem, rest: float, 
     rule = rolls[0].rule
     single = problem.target.shape[1] == 1
     plane = partial(diagram, rule=rule) if single else partial(regions, rule=rule, problem=problem)
-    specs, histories = [r.net.spec for r in rolls], [r.history for r in rolls]
+    specs, histories = [r.net.spec for r in rolls], [r.history._replace(potential=r.error) for r in rolls]
     evolution(run, "phase_diagram_evolution", specs, histories, frames, plane, rest)
 
 

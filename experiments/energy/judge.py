@@ -42,18 +42,39 @@ def checks(run: Run, claims: Claims) -> None:
         run.console.print(f"  feed-forward check, {what}: {float(found)!r}", highlight=False)
 
 
+def ended(claims: Claims, rolls: Sequence[Roll]) -> None:
+    """No roll left the numbers."""
+    claims.true("no roll diverged", all(r.history.end != "diverged" for r in rolls))
+
+
+def learned(claims: Claims, config: Config, rolls: Sequence[Roll], problem: data.Problem) -> None:
+    """That something was learned, at settings for which it is known."""
+    if config.data == "digits" and config.rule == "descent" and config.epochs >= 20:
+        # defaults, seeds 0 to 3: 0.89 to 0.90
+        share = min(data.accuracy(r.answer(problem.test_X), problem.test_target) for r in rolls)
+        claims.at_least("digits: share of held-out samples that are right", share, 0.8)
+    if config.data == "xor" and config.rule == "hamiltonian" and config.momentum < 1:
+        lowest = min(float(r.error[-1]) for r in rolls)
+        claims.at_most("with friction: lowest energy at the end, off the plateau", lowest, 0.2)
+    classic = [r for r in rolls if r.start == "0.1" and config.batch_size == 2 and config.epochs >= 1000]
+    if config.data == "xor" and config.rule == "descent" and config.activation == "tanh" and classic:
+        # of 400 each, 0.935, 0.925 and 0.735 are there: none of three once in 770 runs
+        closest = min(abs(float(np.median(r.error[-len(r.error) // 5 :])) - 0.25) for r in classic)
+        claims.near(
+            "start 0.1: energy of the roll that is nearest to the plateau", 0.25 + closest, 0.25, 0.01
+        )
+
+
 def ledger(claims: Claims, config: Config, rolls: Sequence[Roll]) -> None:
     """The books of every roll: K = W - Q, and heat that never flows back where nothing heats."""
-    whole = [r.history for r in rolls if r.history.end != "diverged"]
-    claims.true("no roll diverged", len(whole) == len(rolls))
-    if not whole:
-        return
+    if config.rule in ("langevin", "hamiltonian"):
+        return  # their work is what balances the books: nothing would be claimed
+    whole = [r.history for r in rolls]
     # rounding: some 1e-16 of what was booked, in each of thousands of steps, of either sign
     off = [np.abs(h.kinetic - (h.work - h.dissipated)).max() / max(1.0, h.dissipated.max()) for h in whole]
-    claims.at_most("ledger: kinetic energy less (work - heat), the largest of all", max(off), 1e-13)
-    if config.rule != "langevin":
-        fall = min(float(np.diff(h.dissipated).min()) for h in whole)
-        claims.at_least("ledger: least heat between two records", fall, 0.0)
+    claims.at_most("ledger: kinetic energy less (work - heat), over the heat, largest", max(off), 1e-13)
+    fall = min(float(np.diff(h.dissipated).min()) for h in whole)
+    claims.at_least("ledger: least heat between two records", fall, 0.0)
 
 
 def rule(run: Run, claims: Claims, config: Config, rolls: Sequence[Roll], problem: data.Problem) -> None:
@@ -62,18 +83,20 @@ def rule(run: Run, claims: Claims, config: Config, rolls: Sequence[Roll], proble
         return
     draw_extra(run, config, rolls)
     late = [{name: v[len(v) // 2 :] for name, v in r.extra.items()} for r in rolls]
-    if config.rule == "langevin" and config.temperature > 0:
+    if config.rule == "langevin" and config.temperature > 0 and config.epochs >= 1000:
         heat = np.mean([(e["kinetic_temperature"] / e["temperature"]).mean() for e in late])
         claims.near("equipartition, second half: mean of 2 K / P over T", heat, 1.0, EQUIPARTITION)
         if config.data == "xor" and config.seeds:
             warmth(run, claims, config)
     elif config.rule == "hamiltonian":
-        hamiltonian(claims, config, problem)
-        if config.momentum == 1 and config.spring > 0:
+        if config.lr <= 0.05 and config.activation != "relu":  # the order shows where steps are short
+            hamiltonian(claims, config, problem)
+        if config.momentum == 1 and config.spring > 0 and config.epochs >= 1000:
             judge_drift(claims, rolls)
     elif config.rule == "feedback_alignment":
         begin = np.mean([r.extra["hidden_angle"][0] for r in rolls])
-        end = np.nanmedian(np.concatenate([e["hidden_angle"] for e in late]))
+        seen = np.concatenate([e["hidden_angle"] for e in late])
+        end = np.nanmedian(seen) if np.isfinite(seen).any() else np.nan  # a net without hidden units has none
         run.console.print(
             f"  hidden layers, angle to the gradient: {begin:.0f} degrees at first, then {end:.0f}"
         )
@@ -134,8 +157,12 @@ def warmth(run: Run, claims: Claims, config: Config) -> None:
 
 def draw_extra(run: Run, config: Config, rolls: Sequence[Roll]) -> None:
     """``rule_<name>.png``: a panel a quantity."""
-    shown = [name for name in rolls[0].extra if name in UNITS]
-    with plots.figure(f"What {config.rule.replace('_', ' ')} alone can tell", columns=len(shown),
+    rolls = [r for r in rolls if all(np.isfinite(v[1:]).any() for k, v in r.extra.items() if k in UNITS)]
+    shown = [name for name in rolls[0].extra if name in UNITS] if rolls else []
+    if not shown:
+        return
+    title = f"What {config.rule.replace('_', ' ')} alone can tell: running means"
+    with plots.figure(title, columns=len(shown),
                       width=1.4 + 4.4 * len(shown), height=3.8) as (drawn, axes):  # fmt: skip
         for axis, name in zip(axes[0], shown, strict=True):
             for i, roll in enumerate(rolls):

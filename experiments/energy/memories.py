@@ -74,10 +74,9 @@ def learn(run: Run, claims: Claims, config: Config, pictures: Pictures, rng: np.
     dreams = models.samples(machine, DREAMS, SWEEPS, rng)
     kinds = models.looks_like(dreams, pictures)
     epochs, reconstruction, pseudo = np.array(rows).T
-    # seed 0: + 25.7 nats and 8 digits of 20 dreams; five epochs reach these bounds
-    claims.at_least("pseudo-likelihood of unseen digits, end less start (nats)", pseudo[-1] - pseudo[0], 2.0)
-    claims.at_most("reconstruction error, end over start", reconstruction[-1] / reconstruction[0], 0.8)
-    claims.at_least("different digits among the dreams", len(set(kinds.tolist())), 3)
+    # seed 0: + 25.7 nats and 8 digits of 20 dreams; five epochs reach these bounds, fewer claim nothing
+    if options.epochs >= 5:
+        judge_learning(claims, reconstruction, pseudo, kinds)
     with plots.figure("Dreams of a machine that saw digits", rows=2, width=9.0, height=5.0) as (drawn, axes):
         real = pictures.unseen[:DREAMS].reshape(-1, SIDE, SIDE)
         plots.pictures(axes[0, 0], 255 * real, [""] * DREAMS, 10)
@@ -101,6 +100,13 @@ def learn(run: Run, claims: Claims, config: Config, pictures: Pictures, rng: np.
         plots.caption(drawn, "On digits that it has not seen. Training follows neither: its gradient is "
                              "that of a likelihood whose Z is too long a sum.")  # fmt: skip
         run.save_figure("learning", drawn)
+
+
+def judge_learning(claims: Claims, reconstruction: Array, pseudo: Array, kinds: Array) -> None:
+    """Unseen digits become likelier, and dreams become digits."""
+    claims.at_least("pseudo-likelihood of unseen digits, end less start (nats)", pseudo[-1] - pseudo[0], 2.0)
+    claims.at_most("reconstruction error, end over start", reconstruction[-1] / reconstruction[0], 0.8)
+    claims.at_least("different digits among the dreams", len(set(kinds.tolist())), 3)
 
 
 def likelihood(run: Run, claims: Claims, config: Config) -> None:
@@ -156,6 +162,7 @@ def draw_recall(run: Run, recalls: Recalls, frames: int) -> None:
                 path, color=plots.TEN_CLASSES[i], marker=plots.MARKERS[i % 5], markersize=4, label=f"{i}"
             )
         axis.set(xlabel="sweep or step", ylabel="energy")
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.legend(title="digit", ncols=2, fontsize=8)
         plots.caption(
             drawn, "It never rises. A valley need not be a memory: mixtures of digits have valleys, too."

@@ -234,7 +234,7 @@ class Equilibrium(Motion):
         super().__init__(net, X, target, options, rng)
         if (net.spec.hidden, net.spec.output, net.spec.bias) != ("tanh", "tanh", True):
             raise ValueError(
-                f"rule equilibrium needs tanh units with biases, got {net.spec}: choose activation tanh"
+                f"rule equilibrium needs tanh units with biases, got {net.spec.hidden} units: choose tanh"
             )
         self.rested: tuple[Array, list[Array]] | None = None  # theta, and where the network rests with it
         self.lost = False  # whether a batch found no rest: the weights are too large

@@ -124,8 +124,31 @@ REFUSED = [
     ("--momentum 1", "momentum must be in [0, 1)"),
     ("--batch-size -1", "--batch-size must be at least 0"),
     ("--epochs 0", "--epochs must be at least 1"),
-    ("--rule equilibrium --activation relu", "choose activation tanh"),
+    ("--rule equilibrium --activation relu", "got relu units: choose tanh"),
+    ("--lr inf", "--lr must be a finite number, got inf"),
+    ("--rule langevin --temperature nan", "--temperature must be a finite number"),
+    ("--model hopfield --rule langevin", "leave out --rule langevin"),
+    ("--model rbm --data moons", "leave out --data moons"),
 ]
+LOST = "--rule hamiltonian --spring 1e6 --epochs 200", "--rule equilibrium --start 5 --epochs 20"
+
+
+@pytest.mark.parametrize("arguments", LOST)
+def test_a_roll_that_is_lost_is_a_claim_that_fails(arguments: str, tmp_path: Path) -> None:
+    code, said, record = run(tmp_path, f"{arguments} --frames 1")
+    assert code == 1, said
+    assert "Nothing is left to draw: take a smaller --lr" in said
+    assert "Traceback" not in said
+    claims = json.loads((record / "claims.json").read_text("utf-8"))
+    assert [c["holds"] for c in claims] == [False]
+    assert (record / "metrics.csv").is_file()
+
+
+def test_with_friction_the_hamiltonian_rule_learns(tmp_path: Path) -> None:
+    words = "--rule hamiltonian --momentum 0.9 --architectures 2-3-1 --epochs 1000 --frames 1"
+    code, said, record = run(tmp_path, words)
+    assert code == 0, said
+    assert "off the plateau" in (record / "claims.json").read_text("utf-8")
 
 
 def test_what_makes_no_sense_is_refused_in_one_sentence(tmp_path: Path) -> None:

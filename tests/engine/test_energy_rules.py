@@ -264,7 +264,7 @@ for named in ({"temperature": -1.0}, {"cold": 1.0}, {"spring": -1.0}, {"order": 
               {"record_every": 0}, {"batch_size": 0}):
     refused(f"{next(iter(named))} must be .*got {next(iter(named.values()))}", roll, "langevin", **named)
 refused(r"momentum must be in \\(0, 1\\], got 0", roll, "hamiltonian", momentum=0.0)
-refused("needs tanh.*choose activation tanh", roll, "equilibrium", spec=Spec((2, 2, 1), "relu", "relu"))
+refused("needs tanh.*choose tanh", roll, "equilibrium", spec=Spec((2, 2, 1), "relu", "relu"))
 refused("at least one sample", rules.train, "langevin", EnergyNet(TANH, np.zeros(13)), XOR.X[:0],
         XOR.target[:0], O(), np.random.default_rng(0))
 for named in ({"lr": 0.0}, {"hidden": 0}, {"epochs": -1}, {"batch_size": 0}, {"sweeps": 0},
