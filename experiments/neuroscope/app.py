@@ -112,14 +112,22 @@ def read(words: Sequence[str]) -> Request:
         if asked["preset"] not in PRESETS:
             raise ConfigError(f"there is no preset {asked['preset']!r}: there are {', '.join(PRESETS)}")
         begin = {"project_name": asked["preset"], **PRESETS[asked["preset"]][1]}
+    if {"preset", "config"} <= set(asked):
+        raise ConfigError("a run begins from --preset or from --config, not from both")
     if "config" in asked:
-        begin |= load(asked["config"])
-    chosen = {key: convert(key, value) for key, value in given.items()}
+        begin = _spread(load(asked["config"]))
+    chosen = _spread({key: convert(key, value) for key, value in given.items()})
     if any(chosen.get(source) for source in SOURCES):  # a target of one's own replaces that of a preset
         begin = {k: v for k, v in begin.items() if k not in (*SOURCES, "function_params")}
     return Request(
         from_mapping(begin | chosen), asked.get("replay", ""), asked.get("compare", ""), "open" in asked
     )
+
+
+def _spread(keys: dict[str, object]) -> dict[str, object]:
+    """The keys of criterion_params beside the others, which come first where both say something."""
+    inner = keys.pop("criterion_params", None)
+    return {**inner, **keys} if isinstance(inner, dict) else keys
 
 
 def _options(rest: list[str]) -> tuple[dict[str, str], dict[str, str]]:

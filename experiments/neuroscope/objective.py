@@ -199,7 +199,8 @@ def _conditions(config: Config, data: Data) -> list[Term]:
     if config.pde == "heat":
         (low, high), time = data.box[0], data.box[1, 0]
         X = np.column_stack([np.linspace(low, high, SIDE), np.full(SIDE, time)])
-        terms += _condition(config, "dirichlet", X, np.zeros_like(X), data)
+        first = config.bc_values if config.bc == "dirichlet" else "target"  # theirs is a slope, not a state
+        terms += _condition(config, "dirichlet", X, np.zeros_like(X), data, first)
     share = config.bc_weight / len(terms)  # the mean over all sides
     return [term._replace(weight=share) for term in terms]
 
@@ -219,9 +220,11 @@ def _sides(config: Config, box: Array) -> list[tuple[Array, Array]]:
     return found
 
 
-def _condition(config: Config, kind: str, X: Array, normal: Array, data: Data) -> list[Term]:
+def _condition(
+    config: Config, kind: str, X: Array, normal: Array, data: Data, values: str = ""
+) -> list[Term]:
     """One condition at points X with normals, as terms of weight 1."""
-    of_gradient = normal.T[:, :, None]
+    of_gradient, values = normal.T[:, :, None], values or config.bc_values
     if kind == "periodic":
         half = np.eye(len(X) // 2)
         blank, differ = np.zeros((len(X), 1)), np.concatenate([half, -half], axis=1)
@@ -230,14 +233,14 @@ def _condition(config: Config, kind: str, X: Array, normal: Array, data: Data) -
             Term("boundary", 1.0, Jet(X), None, 1.0, None, 0.0, blank, differ),
             Term("boundary", 1.0, coordinates(X, 1), None, 0.0, slopes, 0.0, blank, differ),
         ]
-    if config.bc_values == "target":
+    if values == "target":
         if data.function is None:
             raise ConfigError(
                 "bc_values: the points of a file say nothing about the boundary: give a formula"
             )
         wanted = call(data.function, X, data.label)[:, None]
     else:
-        wanted = _values(config.bc_values, X, "bc_values")
+        wanted = _values(values, X, "bc_values")
     if not np.isfinite(wanted).all():
         raise ConfigError(f"bc_values: the target {data.label} is not finite at the boundary: give a formula")
     if kind == "dirichlet":

@@ -25,26 +25,10 @@ from experiments.neuroscope.targets import Data, Plot
 
 Array = np.ndarray
 LONGEST = 20_000  # rows of a page: of longer runs it shows every second, third, ... step
+FRAMES = 500  # fits that a page shows
 POINTS = 1000  # samples that a page shows
 
-LABELS = {
-    "loss": "loss",
-    "data": "loss: samples",
-    "penalty": "loss: L2 penalty",
-    "residual": "loss: equation",
-    "boundary": "loss: boundary",
-    "clean": "error in the range, without noise",
-    "ood": "error outside the range",
-    "sharpness": "largest eigenvalue of the Hessian",
-    "sharpness_2": "second eigenvalue",
-    "effective": "largest eigenvalue of the scaled Hessian",
-    "edge": "edge of the optimizer",
-    "projection": "step along the sharpest direction",
-    "projection_sum": "path along the sharpest direction",
-    "gradient_norm": "length of the gradient",
-    "step_norm": "length of the step",
-    "regions": "linear regions",
-}
+ENDS = ("running", "completed", "diverged", "interrupted")
 
 
 @dataclass(frozen=True)
@@ -107,6 +91,7 @@ class History:
         thin = rows[:: max(1, -(-rows.size // LONGEST))]
         thin = np.union1d(thin, rows[-1:])
         chosen = np.unique(np.linspace(0, len(self.data.X) - 1, POINTS).astype(int))[: POINTS * self.sampled]
+        shots = np.unique(np.linspace(0, len(self.frames) - 1, FRAMES).astype(int))[: len(self.frames)]
         integers = lambda a: encode(np.asarray(a, np.int32))  # noqa: E731
         steps = {name: encode(values[thin]) for name, values in self.columns.items() if name != "step"}
         return {
@@ -121,13 +106,12 @@ class History:
             "kept": {"x": encode(self.data.outside_X.ravel()), "y": encode(self.data.outside_y)},
             "plot": {"axes": [encode(a) for a in self.plot.axes], "target": encode(self.target)},
             "frames": {
-                "step": integers(self.frames),
-                "output": encode(self.output.ravel()),
-                "slope": None if self.slope is None else encode(self.slope.ravel()),
-                "curvature": None if self.curvature is None else encode(self.curvature.ravel()),
+                "step": integers(self.frames[shots]),
+                "output": encode(self.output[shots].ravel()),
+                "slope": None if self.slope is None else encode(self.slope[shots].ravel()),
+                "curvature": None if self.curvature is None else encode(self.curvature[shots].ravel()),
             },
             "steps": {"step": integers(self.columns.get("step", np.empty(0))[thin]), **steps},
-            "labels": LABELS,
         }
 
 
@@ -163,6 +147,8 @@ class Recorder:
         """Bring the history up to the last row."""
         table = np.array(self._rows).reshape(-1, len(self.names))
         self.history.columns = {name: table[:, i] for i, name in enumerate(self.names)}
+        if self.history.end.how == "running" and self._rows:
+            self.history.end = End(step=int(self._rows[-1][0]))
         if self._snapshots:
             steps, output, slope, curvature = zip(*self._snapshots, strict=True)
             self.history.frames, self.history.output = np.array(steps), np.stack(output)
@@ -181,6 +167,10 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+        last = self._rows[-1][0] if self._rows else -1
+        self._snapshots = [
+            s for s in self._snapshots if s[0] <= last
+        ]  # one whose row was not written any more
         h = self.update()
         if error is not None:
             stopped = isinstance(error, KeyboardInterrupt)
@@ -229,7 +219,9 @@ def replay(folder: Path | str) -> History:
         end = End(*(record[k] for k in ("how", "step", "why", "advice")))
         box, axes = kept["box"], [kept[f"axis_{i}"] for i in range(len(kept["box"]))]
         X = np.stack([side.ravel() for side in np.meshgrid(*axes)], axis=1)
-        _check(table, end, kept, len(X))
+        _check(header, table, end, kept, len(X))
+        if not isinstance(record["notes"], dict):
+            raise ValueError("end.json has no notes for the panels")
         inside = ((box[:, 0] <= X) & (X <= box[:, 1])).all(axis=1)
         data = Data(kept["X"], kept["y"], box, None, kept["outside_X"], kept["outside_y"], record["label"])
         return History(
@@ -241,18 +233,23 @@ def replay(folder: Path | str) -> History:
         raise ConfigError(f"the record in {folder} is damaged: {type(error).__name__}: {error}") from None
 
 
-def _check(table: Array, end: End, kept: Mapping[str, Array], points: int) -> None:
+def _check(header: list[str], table: Array, end: End, kept: Mapping[str, Array], points: int) -> None:
     """Refuse files that do not belong together.
 
     Raises:
         ValueError: a row or a snapshot is missing or too many, or the end is no end.
     """
-    if not (isinstance(end.how, str) and isinstance(end.step, int) and isinstance(end.why + end.advice, str)):
+    if end.how not in ENDS or not isinstance(end.step, int) or not isinstance(end.why + end.advice, str):
         raise ValueError("end.json does not say how the run ended")
+    if header[:2] != ["step", "loss"]:
+        raise ValueError("metrics.csv does not begin with step and loss")
     if table[:, 0].tolist() != list(range(len(table))):
         raise ValueError("metrics.csv has not one row for each step")
     frames = kept["frames"]
-    if kept["output"].shape != (len(frames), points) or kept["target"].shape != (points,):
+    fits = [kept[name].shape for name in ("output", "slope", "curvature") if name in kept]
+    if set(fits) != {(len(frames), points)} or kept["target"].shape != (points,):
         raise ValueError("snapshots.npz has fits of another shape than its grid")
+    if len(kept["X"]) != len(kept["y"]) or len(kept["outside_X"]) != len(kept["outside_y"]):
+        raise ValueError("snapshots.npz has samples without values")
     if len(frames) and frames[-1] > table[-1, 0]:
         raise ValueError("snapshots.npz goes on after the last row of metrics.csv")

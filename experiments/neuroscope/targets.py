@@ -241,7 +241,7 @@ def read_csv(file: Path, columns: int) -> Array:
         if not file.is_file():
             raise ConfigError(f"{file} cannot be read: there is no such file")
         text = file.read_text("utf-8-sig")
-        mark = max(",;\t", key=text.partition("\n")[0].count)
+        mark = max(",;\t", key=text.lstrip().partition("\n")[0].count)
         lines = csv.reader(text.splitlines(), delimiter=mark)
         rows = [(i, row) for i, row in enumerate(lines, 1) if any(cell.strip() for cell in row)]
     except OSError as error:
@@ -250,7 +250,7 @@ def read_csv(file: Path, columns: int) -> Array:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(f"{file} is no table of text: {error}") from None
-    if rows and not any(map(_is_number, rows[0][1])):
+    if rows and not any(_is_number(cell) or cell.strip().lower() in ("nan", "inf") for cell in rows[0][1]):
         rows = rows[1:]  # the names of the columns
     for i, cells in rows:
         if len(cells) != columns or not all(map(_is_number, cells)):

@@ -249,7 +249,7 @@ def test_points_of_a_file(tmp_path: Path) -> None:
     assert data.y.tolist() == [1, 2.5, 4]
     assert (data.outside_X.tolist(), data.outside_y.tolist()) == ([[3]], [9])
     for mark in (";", "\t"):
-        file.with_name("other.csv").write_text(f"0{mark}1\n1{mark}2.5\n", "utf-8")
+        file.with_name("other.csv").write_text(f"\n0{mark}1\n1{mark}2.5\n", "utf-8")
         assert sample(Config(csv=str(file.with_name("other.csv")))).y.tolist() == [1, 2.5]
     with pytest.raises(ConfigError, match="no point lies in the range"):
         sample(Config(csv=str(file), x_min=7.0, x_max=8.0))
@@ -269,6 +269,7 @@ def test_points_of_a_file(tmp_path: Path) -> None:
         (b"1,2 3\n", "line 1: expected 2 finite numbers, x and y, got '1,2 3'"),
         (b"1e10,2\n2,3\n", "numbers up to 1e\\+09 can be learned"),
         (b"x,y\n1,nan\n", "line 2: expected 2 finite"),
+        (b"nan,nan\n1,2\n", "line 1: expected 2 finite"),
         (b"x,y\n", "has no rows"),
         (b"", "has no rows"),
         (b"\xff\xfe1,2", "is no table of text"),
@@ -348,6 +349,11 @@ def test_a_config_file_may_hold_anything(tmp_path: Path) -> None:
             read(["--config", str(file)])
     file.write_text('\ufeff{"lr": 0.5}', "utf-8")
     assert read(["--config", str(file)]).config.lr == 0.5
+    file.write_text('{"criterion_params": {"l2_weight": 0.5}}', "utf-8")
+    assert read(["--config", str(file)]).config.l2_weight == 0.5
+    assert read(["--config", str(file), "--l2-weight", "0.25"]).config.l2_weight == 0.25
+    with pytest.raises(ConfigError, match="not from both"):
+        read(["--config", str(file), "--preset", "demo"])
     file.write_text(json.dumps({"target_fn_override": "m.f"}), "utf-8")
     assert read(["--config", str(file), "--function-name", "cos"]).config.function_name == "cos"
 

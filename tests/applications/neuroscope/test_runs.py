@@ -137,6 +137,23 @@ def test_a_replay_is_the_record_and_trains_nothing(monkeypatch: pytest.MonkeyPat
     assert main(["--replay", "runs/run_001", "--lr", "0.1"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("metrics.csv", "step,loss", "stop,loss"),
+        ("metrics.csv", "\n3,", "\n4,"),
+        ("end.json", '"completed"', '"exploded"'),
+        ("end.json", '"step": 40', '"step": "a"'),
+    ],
+)
+def test_a_record_that_was_changed_is_refused(name: str, old: str, new: str) -> None:
+    run(small())
+    file = Path("runs/run_001", name)
+    file.write_text(file.read_text("utf-8").replace(old, new, 1), "utf-8")
+    with pytest.raises(ConfigError, match=r"the record in .*run_001 is damaged"):
+        replay("runs/run_001")
+
+
 @pytest.mark.parametrize("name", ["metrics.csv", "snapshots.npz", "end.json"])
 def test_a_damaged_record_is_named(name: str) -> None:
     run(small())
@@ -169,6 +186,25 @@ def test_ctrl_c_leaves_a_whole_record(
     assert history.end.how == "interrupted"
     assert history.columns["step"].tolist() == list(range(13))
     assert Path("runs/run_001/dashboard.html").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("stage", ["_look", "_structure", "_curvature"])
+def test_ctrl_c_at_any_stage_leaves_a_record_that_replays(
+    stage: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done, calls = getattr(Trainer, stage), []
+
+    def stopped(self: Trainer, *arguments: object) -> object:
+        calls.append(arguments)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return done(self, *arguments)
+
+    monkeypatch.setattr(Trainer, stage, stopped)
+    assert main(small(steps_per_frame=1, sharpness_stride=1)) == 130
+    history = replay("runs/run_001")
+    assert history.end.how == "interrupted"
+    assert history.frames.tolist() == history.columns["step"].tolist() == [0, 1, 2]
 
 
 def test_ctrl_c_while_drawing_keeps_the_record(
@@ -300,6 +336,7 @@ def test_the_live_page_follows_and_ends(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(app.time, "sleep", lambda seconds: None)
     run(small(), console=Console(force_terminal=True, file=io.StringIO()))
     assert set(written[:-1]) == {"running"}
+    assert len(written) > 2
     assert written[-1] == "completed"
     assert not Path("runs/run_001/live.js").exists()
 
