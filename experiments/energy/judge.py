@@ -84,8 +84,8 @@ def rule(run: Run, claims: Claims, config: Config, rolls: Sequence[Roll], proble
     draw_extra(run, config, rolls)
     late = [{name: v[len(v) // 2 :] for name, v in r.extra.items()} for r in rolls]
     if config.rule == "langevin" and config.temperature > 0 and config.epochs >= 1000:
-        heat = np.mean([(e["kinetic_temperature"] / e["temperature"]).mean() for e in late])
-        claims.near("equipartition, second half: mean of 2 K / P over T", heat, 1.0, EQUIPARTITION)
+        warm = np.mean([(e["kinetic_temperature"] / e["temperature"]).mean() for e in late])
+        claims.near("equipartition, second half: mean of 2 K / P over T", warm, 1.0, EQUIPARTITION)
         if config.data == "xor" and config.seeds:
             warmth(run, claims, config)
     elif config.rule == "hamiltonian":

@@ -23,11 +23,10 @@ from dataclasses import dataclass
 from math import inf, sqrt
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from dynamics.continuous.momentum_ode import heavy_ball_limit
 from dynamics.credit.mlp_backprop import Spec, forward
-from dynamics.energy.energy_network import EnergyNet, History, phase_diagram, plateau
+from dynamics.energy.energy_network import EnergyNet, History, plateau
 from experiments import plots
 from experiments.claims import Claims
 from experiments.energy.crowd import (
@@ -43,6 +42,7 @@ from experiments.energy.crowd import (
     minibatches,
     wilson,
 )
+from experiments.energy.draw import diagram
 from experiments.runs import Run, configure
 
 SHORT = "--networks 12 --architectures 2-3-1 --halvings 2 --epochs 400 --frames 2"
@@ -51,7 +51,6 @@ STEPS = 10_000  # 5000 epochs of two batches
 WATCHED = 80  # networks whose wait is measured
 STARTS = ("0.1", "0.5", "Xavier")
 NOISES = ("batches of 2", "all samples")
-SIDE = np.linspace(-0.5, 1.5, 81)  # of the phase diagrams
 # shares on the plateau from a start of 0.1, by `NOISES`: 400 networks each, of 4 other seeds
 KNOWN = {(2, 2, 1): (0.935, 0.0125), (2, 3, 1): (0.925, 0.0025), (2, 2, 2, 1): (0.735, 0.1925)}
 WAITS = {(2, 3, 1): 2, (2, 2, 2, 1): 3}  # predicted: the wait grows as this power of 1 / size
@@ -319,21 +318,6 @@ def draw_wait(run: Run, times: dict[tuple[int, ...], Array], crowds: dict[tuple[
             "Right: median and middle half. Noise shrinks no weights where the batches' gradients agree.",
         )
         run.save_figure("wait", drawn)
-
-
-def diagram(axis: Axes, theta: Array, spec: Spec) -> None:
-    """What a network says in the plane, and where it says one half."""
-    said = phase_diagram(theta, spec, SIDE, SIDE)[:, :, 0]
-    axis.contourf(
-        SIDE, SIDE, np.clip(said, -0.25, 1.25), np.linspace(-0.25, 1.25, 13), cmap="Greys_r", alpha=0.75
-    )
-    if said.min() < 0.5 < said.max():
-        axis.contour(SIDE, SIDE, said, [0.5], colors=plots.VERMILION, linewidths=1.8)
-    for target, marker, color in ((0, "o", plots.BLUE), (1, "s", plots.ORANGE)):
-        chosen = INPUTS[TARGETS[:, 0] == target]
-        axis.scatter(chosen[:, 0], chosen[:, 1], s=42, c=color, marker=marker, edgecolors="black", zorder=3)
-    axis.set(aspect="equal", xticks=[0, 1], yticks=[0, 1])
-    axis.grid(False)
 
 
 def draw_phases(run: Run, specs: Sequence[Spec], single: Sequence[History]) -> None:

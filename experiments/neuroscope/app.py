@@ -29,7 +29,15 @@ from rich.text import Text
 
 from curriculum import milestone, report
 from experiments.neuroscope import draw, page
-from experiments.neuroscope.config import Config, ConfigError, convert, from_mapping, load, unknown
+from experiments.neuroscope.config import (
+    SOURCES,
+    Config,
+    ConfigError,
+    convert,
+    from_mapping,
+    load,
+    unknown,
+)
 from experiments.neuroscope.engine import Trainer
 from experiments.neuroscope.presets import PRESETS
 from experiments.neuroscope.recorder import History, Recorder, replay
@@ -38,7 +46,6 @@ from experiments.runs import Run
 
 LIVE = 0.03  # of the time may be spent on writing the live page
 OPTIONS = ("preset", "config", "replay", "compare", "open", "help", "list")
-SOURCES = ("function_name", "expression", "csv", "target_fn_override")
 DRAWING = ("panels", "fps", "frames", "picture", "animation")  # what a replay may change
 
 
@@ -226,9 +233,7 @@ def _train(trainer: Trainer, recorder: Recorder, folder: Run, other: History | N
             history = recorder.update()
             bar.update(task, completed=step, numbers=_numbers(history))
             if live:
-                with suppress(
-                    OSError
-                ):  # a browser, or a scanner, may hold the file: the next one gets through
+                with suppress(OSError):  # a browser may hold the file: the next one gets through
                     page.write_live(folder.folder, history.page())
             due = now + max(0.2, (time.perf_counter() - now) / LIVE)
 

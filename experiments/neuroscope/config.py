@@ -32,6 +32,7 @@ SCHEMES = ("uniform", "xavier", "kaiming", "orthogonal", "normal")
 OPTIMIZERS = ("gd", "sgd", "heavy_ball", "nesterov", "rmsprop", "adagrad", "adam", "adamw", "lion", "rk4")
 MOMENTUM = ("sgd", "heavy_ball", "nesterov", "rmsprop")  # those that take one
 DEVICES = ("cpu", "cuda")
+SOURCES = ("function_name", "expression", "csv", "target_fn_override")  # of a target: one at a time
 LARGEST = 1e9  # of a coordinate: squares and fourth powers are still numbers
 NARROWEST = 1e-9  # of a range
 OLD_NAMES = {f"{kind}{n}d": kind for kind in EQUATIONS for n in (1, 2)}  # "poisson1d": the inputs say which
@@ -167,8 +168,7 @@ class Config:
 
     def _check_together(self) -> None:
         """Refuse what is possible by itself and not beside the rest."""
-        sources = ("function_name", "expression", "csv", "target_fn_override")
-        chosen = [name for name in sources if getattr(self, name)]
+        chosen = [name for name in SOURCES if getattr(self, name)]
         if len(chosen) > 1:
             raise ConfigError(f"one target at a time, got {' and '.join(chosen)}")
         if self.function_params and chosen not in ([], ["function_name"]):
@@ -267,7 +267,7 @@ def load(path: Path | str) -> dict[str, Any]:
         raise ConfigError(f"{file} is nested too deeply to be a config") from None
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
-    except (ValueError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(f"{file} is no JSON file: {error}") from None
     if not isinstance(found, dict):
         raise ConfigError(f"{file} must hold an object of keys and values, got {type(found).__name__}")

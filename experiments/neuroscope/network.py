@@ -206,7 +206,7 @@ def _through(z: Jet, phi: list[Number], g: Jet, operator: Array | None) -> Jet:
 
 
 def _squares(z: Jet, operator: Array | None) -> Number:
-    """Q, (N, K): the sum over d of c_d z_d^2."""
+    """The q of this file, (N, K): the sum over d of c_d z_d^2."""
     return (operator * (z.gradient * z.gradient)).sum(0)  # type: ignore[operator]
 
 

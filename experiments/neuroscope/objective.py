@@ -72,7 +72,7 @@ class Objective:
         return self.value_and_gradient(theta, batch)[0]
 
     def gradient(self, theta: Array) -> Array:
-        """DL/dtheta, (P,)."""
+        """The gradient of the loss of all samples by theta, (P,)."""
         return self.value_and_gradient(theta)[1]
 
     def value_and_gradient(self, theta: Array, batch: Array | None = None) -> tuple[dict[str, float], Array]:
